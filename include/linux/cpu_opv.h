@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _LINUX_CPU_OPV_H
+#define _LINUX_CPU_OPV_H
+
+#include <linux/compiler_types.h>
+#include <uapi/linux/cpu_opv.h>
+
+/* The body of the system call, written in Rust. */
+long rust_cpu_opv(struct cpu_op __user *vec, int cnt, int cpu, int flags);
+
+#endif /* _LINUX_CPU_OPV_H */
