@@ -5,6 +5,7 @@
 
 #include <linux/build_bug.h>
 #include <linux/cpu_opv.h>
+#include <linux/mutex.h>
 #include <linux/stddef.h>
 #include <linux/syscalls.h>
 
@@ -39,6 +40,8 @@ static_assert(offsetof(struct cpu_op, u.bitwise_op.expect_fault_p) == 24);
 static_assert(offsetof(struct cpu_op, u.shift_op.p) == 8);
 static_assert(offsetof(struct cpu_op, u.shift_op.bits) == 16);
 static_assert(offsetof(struct cpu_op, u.shift_op.expect_fault_p) == 20);
+
+DEFINE_MUTEX(cpu_opv_offline_lock);
 
 /**
  * sys_cpu_opv - Run a vector of operations on a CPU
