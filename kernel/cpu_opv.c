@@ -41,6 +41,10 @@ static_assert(offsetof(struct cpu_op, u.shift_op.p) == 8);
 static_assert(offsetof(struct cpu_op, u.shift_op.bits) == 16);
 static_assert(offsetof(struct cpu_op, u.shift_op.expect_fault_p) == 20);
 
+/*
+ * Excludes vectors for offline CPUs from each other.  It is defined here since
+ * only C can initialize a mutex at compile time.
+ */
 DEFINE_MUTEX(cpu_opv_offline_lock);
 
 /**
