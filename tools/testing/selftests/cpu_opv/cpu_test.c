@@ -259,15 +259,14 @@ static void *worker_run(void *arg)
 /* Vectors for one CPU do not run at the same time, wherever they come from. */
 TEST_F_TIMEOUT(cpu, vectors_exclude_each_other, LONG_TIMEOUT)
 {
-	struct counters *counters = calloc(1, sizeof(*counters));
+	static struct counters counters;
 	struct worker workers[NR_THREADS];
 	uint64_t sum = 0;
 
-	ASSERT_TRUE(counters != NULL);
-	counters->cpus = self->allowed;
+	counters.cpus = self->allowed;
 	for (int i = 0; i < NR_THREADS; i++) {
 		workers[i] = (struct worker) {
-			.counters = counters,
+			.counters = &counters,
 			.seed = i,
 		};
 		ASSERT_EQ(0, pthread_create(&workers[i].thread, NULL,
@@ -278,9 +277,8 @@ TEST_F_TIMEOUT(cpu, vectors_exclude_each_other, LONG_TIMEOUT)
 		EXPECT_EQ(0, workers[i].failed);
 	}
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		sum += counters->of[cpu].count;
+		sum += counters.of[cpu].count;
 	EXPECT_EQ(NR_THREADS * NR_CALLS, sum);
-	free(counters);
 }
 
 #define NR_SLICES	300
@@ -288,7 +286,7 @@ TEST_F_TIMEOUT(cpu, vectors_exclude_each_other, LONG_TIMEOUT)
 #define SLICE_NS	100000
 
 struct hog {
-	uint64_t *count;
+	unsigned long *count;
 	int cpu;
 	int error;
 	bool done;
@@ -313,7 +311,8 @@ static void hog_cpu(struct hog *hog)
 	if (hog->error)
 		return;
 	for (int i = 0; i < NR_SLICES; i++) {
-		uint64_t count = __atomic_load_n(hog->count, __ATOMIC_RELAXED);
+		unsigned long count = __atomic_load_n(hog->count,
+						      __ATOMIC_RELAXED);
 		uint64_t end = now_ns() + SLICE_NS;
 
 		/* Long enough for others to come in between, if they could. */
@@ -341,9 +340,10 @@ static void *hog_run(void *arg)
 TEST_F_TIMEOUT(cpu, vectors_wait_for_the_cpu, LONG_TIMEOUT)
 {
 	int cpu = nth_cpu(&self->allowed, CPU_COUNT(&self->allowed) - 1);
-	struct hog hog = { .count = &self->count, .cpu = cpu };
-	struct cpu_op op = count_op(&self->count);
-	uint64_t calls = 0;
+	unsigned long count = 0, calls = 0;
+	struct hog hog = { .count = &count, .cpu = cpu };
+	struct cpu_op op = cpu_op_arithmetic(CPU_ADD_OP, &count, 1,
+					     sizeof(count));
 	pthread_t thread;
 
 	if (CPU_COUNT(&self->allowed) < 2)
@@ -365,9 +365,9 @@ TEST_F_TIMEOUT(cpu, vectors_wait_for_the_cpu, LONG_TIMEOUT)
 	if (hog.error == EPERM)
 		SKIP(return, "needs the right to use SCHED_FIFO");
 	ASSERT_EQ(0, hog.error);
-	TH_LOG("%llu calls", (unsigned long long)calls);
+	TH_LOG("%lu calls", calls);
 	EXPECT_GT(calls, NR_SLICES / 10);
-	EXPECT_EQ(calls + NR_SLICES, self->count);
+	EXPECT_EQ(calls + NR_SLICES, count);
 }
 
 int main(int argc, char **argv)
