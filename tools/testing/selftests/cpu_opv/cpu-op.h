@@ -26,6 +26,8 @@
  * @a:		First operand.
  * @b:		Second operand.
  * @len:	Length of each operand in bytes, 0 to CPU_OP_DATA_LEN_MAX.
+ *
+ * Return: The operation.
  */
 static inline struct cpu_op cpu_op_compare(enum cpu_op_type type, const void *a,
 					   const void *b, uint32_t len)
@@ -44,6 +46,8 @@ static inline struct cpu_op cpu_op_compare(enum cpu_op_type type, const void *a,
  * @dst:	Where to copy to.
  * @src:	Where to copy from; must not overlap @dst.
  * @len:	Length in bytes, 0 to CPU_OP_DATA_LEN_MAX.
+ *
+ * Return: The operation.
  */
 static inline struct cpu_op cpu_op_memcpy(enum cpu_op_type type, void *dst,
 					  const void *src, uint32_t len)
@@ -62,6 +66,8 @@ static inline struct cpu_op cpu_op_memcpy(enum cpu_op_type type, void *dst,
  * @p:		The integer.
  * @count:	What to add; only the low @len bytes count.
  * @len:	Size of the integer in bytes: 1, 2, 4 or 8.
+ *
+ * Return: The operation.
  */
 static inline struct cpu_op cpu_op_arithmetic(enum cpu_op_type type, void *p,
 					      int64_t count, uint32_t len)
@@ -80,6 +86,8 @@ static inline struct cpu_op cpu_op_arithmetic(enum cpu_op_type type, void *p,
  * @p:		The integer.
  * @mask:	The other operand; only the low @len bytes count.
  * @len:	Size of the integer in bytes: 1, 2, 4 or 8.
+ *
+ * Return: The operation.
  */
 static inline struct cpu_op cpu_op_bitwise(enum cpu_op_type type, void *p,
 					   uint64_t mask, uint32_t len)
@@ -98,6 +106,8 @@ static inline struct cpu_op cpu_op_bitwise(enum cpu_op_type type, void *p,
  * @p:		The integer.
  * @bits:	By how many bits; less than the width of the integer.
  * @len:	Size of the integer in bytes: 1, 2, 4 or 8.
+ *
+ * Return: The operation.
  */
 static inline struct cpu_op cpu_op_shift(enum cpu_op_type type, void *p,
 					 uint32_t bits, uint32_t len)
@@ -112,6 +122,8 @@ static inline struct cpu_op cpu_op_shift(enum cpu_op_type type, void *p,
 
 /**
  * cpu_op_mb() - Describe a full memory barrier
+ *
+ * Return: The operation.
  */
 static inline struct cpu_op cpu_op_mb(void)
 {

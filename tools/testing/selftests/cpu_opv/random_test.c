@@ -154,7 +154,7 @@ static void spoil(uint64_t *state, struct abstract_op *op)
 	default:
 		op->type = CPU_LSHIFT_OP + below(state, 2);
 		op->len = int_lens[below(state, ARRAY_SIZE(int_lens))];
-		op->arg = op->len * BITS_PER_BYTE + below(state, 100);
+		op->arg = op->len * BITS_PER_BYTE + below(state, 4);
 		break;
 	}
 }
