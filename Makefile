@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# `make help` lists what there is. Everything is built under build/.
+
+# What is given here or in the environment goes to the scripts as it is.
+export BASE KDIR ARCH JOBS CPUS MEMORY KVM FLAVOUR
+
+.PHONY: help run check vm shell kernel kselftest lint bench patches patches-check
+.PHONY: tools source series host-test clean distclean
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'cpu_opv: a system call that runs a vector of operations on per-CPU data.'
+	@echo
+	@echo '  make run             everything from nothing, then the demonstration in the guest'
+	@echo '  make check           everything from nothing, then all tests'
+	@echo "  make vm CMD='...'    runs a command in the guest; host files are visible read-only"
+	@echo '  make shell           a shell in the guest'
+	@echo '  make kernel          applies the series and builds the kernel'
+	@echo '  make kselftest       builds the self-tests and runs them in the guest, and KUnit'
+	@echo '                       (T="name..." runs only these programs)'
+	@echo '  make host-test       the pure modules tested on the host'
+	@echo '  make lint            rustfmt, clippy, rustdoc, checkpatch, kernel-doc, shellcheck'
+	@echo '  make bench           the benchmark'
+	@echo '  make patches         folds the new files into every series and reprints it'
+	@echo '  make patches-check   fails unless every series yields exactly the files here'
+	@echo '  make clean           removes what was built, keeps tools, sources and downloads'
+	@echo '  make distclean       removes build/'
+	@echo
+	@echo 'Variables:'
+	@echo '  BASE=$(or $(BASE),7.2|6.12)  the kernel to use; default: the newest whose source can be had'
+	@echo '  KDIR=DIR       your own kernel git tree instead'
+	@echo '  FLAVOUR=run|debug|bench  the kernel configuration (configs/); default: run'
+	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
+
+tools:
+	@scripts/tools
+
+source: tools
+	@scripts/source
+
+series: source
+	@scripts/series apply
+
+kernel: series
+	@scripts/kernel
+
+run: kernel
+	@scripts/demo
+
+vm:
+	@scripts/vm $(VMFLAGS) '$(subst ','\'',$(CMD))'
+
+shell:
+	@scripts/vm -i
+
+kselftest: kernel
+	@scripts/kselftest $(T)
+
+host-test: tools
+	@scripts/host-test
+
+lint: kernel
+	@scripts/lint
+
+check: tools
+	@scripts/check
+
+bench: export FLAVOUR = bench
+bench:
+	@scripts/tools bench
+	@scripts/source
+	@scripts/series apply
+	@scripts/kernel
+	@scripts/bench
+
+patches: tools
+	@scripts/patches export
+
+patches-check: tools
+	@scripts/patches check
+
+clean:
+	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/vm build/log build/kvm-verdict
+
+distclean:
+	@scripts/distclean

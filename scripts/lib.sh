@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What all scripts share: where things are, how they speak, how they keep a log.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=$ROOT/build
+LOGDIR=$BUILD/log
+mkdir -p "$LOGDIR"
+
+JOBS=${JOBS:-$(nproc)}
+FLAVOUR=${FLAVOUR:-run}
+ARCH=${ARCH:-x86_64}
+export ARCH
+
+# Nothing printed or reprinted may depend on who runs it, or where.
+export LC_ALL=C.UTF-8 TZ=UTC
+
+say() { printf '%s\n' "$*" >&2; }
+step() { printf '==> %s\n' "$*" >&2; }
+warn() { printf 'warning: %s\n' "$*" >&2; }
+die() {
+	printf 'error: %s\n' "$1" >&2
+	shift
+	local line
+	for line in "$@"; do
+		printf '       %s\n' "$line" >&2
+	done
+	exit 1
+}
+
+minutes() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
+
+# Is version $1 at least $2?
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# logged NAME COMMAND...: runs a command with its output in build/log/NAME.log.
+# Says what failed and shows the end of the log when it fails. A COMMAND that
+# prints many lines is followed on the terminal by progress, if PROGRESS names a
+# function that turns the log into a short text.
+logged() {
+	local log=$LOGDIR/$1.log start=$SECONDS status=0 pid last=0 text
+	shift
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	# An interrupted script must not leave its command running behind it.
+	trap 'kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; exit 130' INT TERM
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.5
+		[ -n "${PROGRESS:-}" ] || continue
+		if [ -t 2 ]; then
+			text=$("$PROGRESS" "$log")
+			printf '\r\033[K    %s, %s' "$text" "$(minutes $((SECONDS - start)))" >&2
+		elif [ $((SECONDS - start - last)) -ge 30 ]; then
+			last=$((SECONDS - start))
+			printf '    %s, %s\n' "$("$PROGRESS" "$log")" "$(minutes $last)" >&2
+		fi
+	done
+	wait "$pid" || status=$?
+	trap - INT TERM
+	if [ -n "${PROGRESS:-}" ] && [ -t 2 ]; then
+		printf '\r\033[K' >&2
+	fi
+	[ $status -eq 0 ] && return 0
+	say "failed (status $status): $*"
+	# The first complaint is worth more than the last lines of other jobs.
+	grep -n -m 5 -E '(^|[^a-z])(error|Error|ERROR)[:\[]' "$log" >&2 || true
+	say "the last lines of ${log#"$ROOT"/}:"
+	tail -n 25 "$log" >&2
+	return $status
+}
+
+# The bases that have a series here, newest first.
+bases() {
+	find "$ROOT/patches" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null | sort -rV
+}
+
+# Sets BASE, TREE, SRC and OUT. `source` writes build/base when it had to choose.
+use_base() {
+	if [ -n "${KDIR:-}" ]; then
+		TREE=kdir-$(basename "$(readlink -f "$KDIR")")
+		[ -n "${BASE:-}" ] || BASE=$(cat "$BUILD/base.$TREE" 2>/dev/null || true)
+	else
+		[ -n "${BASE:-}" ] || BASE=$(cat "$BUILD/base" 2>/dev/null || true)
+		[ -n "$BASE" ] || BASE=$(bases | head -n 1)
+		[ -n "$BASE" ] || BASE=7.2
+		TREE=linux-$BASE
+	fi
+	SRC=$BUILD/src/$TREE
+	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
+	export BASE
+}
+
+# Only what `tools` found is used, by the names that the kernel's Makefile knows.
+use_tools() {
+	[ -f "$BUILD/tools/env" ] || die "the tools have not been looked for yet: run 'make tools'"
+	# shellcheck source=/dev/null
+	. "$BUILD/tools/env"
+	export PATH LLVM LIBCLANG_PATH
+	export CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache}
+	# The same sources give the same kernel.
+	export KBUILD_BUILD_USER=cpu_opv KBUILD_BUILD_HOST=build
+	export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
+}
+
+# git for the trees under build/: no one's settings change what it prints, and
+# the same series gives the same commits.
+kgit() {
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
+		GIT_COMMITTER_NAME=cpu_opv GIT_COMMITTER_EMAIL=cpu_opv@localhost \
+		git -c core.autocrlf=false -c core.safecrlf=false -c gc.auto=0 \
+		-c advice.detachedHead=false -c user.name=cpu_opv -c user.email=cpu_opv@localhost "$@"
+}
+
+kmake() {
+	nice -n "${NICE:-10}" make -C "$SRC" O="$OUT" ARCH="$ARCH" LLVM="$LLVM" CC="ccache clang${LLVM/#1/}" "$@"
+}
