@@ -59,10 +59,7 @@ DEFINE_MUTEX(cpu_opv_offline_lock);
  * The operations run with preemption disabled, so they are atomic against all
  * other threads on @cpu.
  *
- * Return: Zero if all operations have run; one plus the index of the comparison
- * that stopped the vector, after the operations before it have run; the value
- * asked for by @flags; or one of these errors, after which no operation has
- * run:
+ * It fails with one of these errors, after which no operation has run:
  *
  * - %-EINVAL: an operation or its length is not valid, the lengths add up to
  *   more than %CPU_OP_VEC_DATA_LEN_MAX, or @cnt, @cpu or @flags is not valid.
@@ -71,6 +68,10 @@ DEFINE_MUTEX(cpu_opv_offline_lock);
  * - %-EBUSY: @cpu is online but not active.
  * - %-ENOMEM: there is not enough memory.
  * - %-EINTR: a fatal signal is pending.
+ *
+ * Return: Zero if all operations have run; one plus the index of the comparison
+ * that stopped the vector, after the operations before it have run; the value
+ * asked for by @flags; or a negative error code.
  */
 SYSCALL_DEFINE4(cpu_opv, struct cpu_op __user *, vec, int, cnt, int, cpu,
 		int, flags)
