@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! CPU hotplug.
+//!
+//! C header: [`include/linux/cpuhplock.h`](srctree/include/linux/cpuhplock.h)
+
+use super::CpuId;
+use crate::{
+    bindings,
+    types::NotThreadSafe, //
+};
+
+/// Evidence that no CPU goes online or offline.
+///
+/// # Invariants
+///
+/// The CPU hotplug lock is held for reading by the current task while instances of this guard
+/// exist.
+#[must_use = "CPUs come and go again when the guard is dropped"]
+pub struct ReadGuard(NotThreadSafe);
+
+/// Keeps CPUs from going online or offline until the guard is dropped.
+///
+/// Context: Process context. May sleep, for as long as a CPU takes to come or go. Must not be called
+/// with migration disabled: a CPU that goes offline waits for the tasks that cannot leave it.
+#[inline]
+pub fn read_lock() -> ReadGuard {
+    // SAFETY: An FFI call with no additional requirements.
+    unsafe { bindings::cpus_read_lock() };
+    // INVARIANT: The lock was just acquired.
+    ReadGuard(NotThreadSafe)
+}
+
+impl ReadGuard {
+    /// Returns whether `cpu` is online, which it stays or not for the life of the guard.
+    #[inline]
+    pub fn is_online(&self, cpu: CpuId) -> bool {
+        // SAFETY: By the type invariant of `CpuId`, `cpu` is a valid CPU number.
+        unsafe { bindings::cpu_online(cpu.as_u32()) }
+    }
+}
+
+impl Drop for ReadGuard {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant, the current task holds the lock for this guard.
+        unsafe { bindings::cpus_read_unlock() };
+    }
+}
+
+/// Returns whether `cpu` may ever be online.
+#[inline]
+pub fn is_possible(cpu: CpuId) -> bool {
+    // SAFETY: By the type invariant of `CpuId`, `cpu` is a valid CPU number.
+    unsafe { bindings::cpu_possible(cpu.as_u32()) }
+}

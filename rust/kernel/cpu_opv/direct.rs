@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Running a vector without a pin.
+//!
+//! If a vector stores only in its last operation, by one access, then nothing has changed when one of
+//! its accesses faults. It can run on the addresses in user space with page faults disabled, and be
+//! started over after a fault. There is no wrong page then, whatever other threads do: the hardware
+//! looks up the current one for each access.
+
+use super::{
+    op::{
+        Operand,
+        Vector,
+        Width, //
+    },
+    pin,
+    reach,
+    run::{
+        self,
+        Memory,
+        Outcome, //
+    },
+    user, //
+};
+use crate::{
+    cpu::CpuId,
+    error::Result,
+    sync::barrier::smp_mb,
+    uaccess, //
+};
+
+/// Runs a vector without a pin, if that is possible.
+///
+/// Returns nothing if the vector has to run on pinned pages, either because of what its operations
+/// are, or because it has not been seen that all of its operands are accessible. It has not run then.
+///
+/// Context: Process context. May sleep.
+#[inline]
+pub(super) fn run(vector: Vector<'_>, cpu: CpuId) -> Result<Option<Outcome>> {
+    if !is_direct(vector) {
+        return Ok(None);
+    }
+
+    for _ in 0..pin::ATTEMPTS {
+        let reached = reach::reach(cpu)?;
+        let outcome = run::run(vector, &UserMemory);
+        drop(reached);
+
+        match outcome {
+            Ok(outcome) => return Ok(has_used_all(vector, outcome).then_some(outcome)),
+            Err(Fault) => pin::fault_in(vector)?,
+        }
+    }
+
+    Ok(None)
+}
+
+/// Returns whether the only store of a vector, if any, is made by its last operation in one access.
+#[inline]
+fn is_direct(vector: Vector<'_>) -> bool {
+    let mut ops = vector.ops().skip_while(|op| op.stores_to().is_none());
+
+    match ops.next().and_then(|op| op.stores_to()) {
+        None => true,
+        Some(operand) => {
+            let addr = user::untagged(operand.addr);
+            let aligned = Width::from_len(operand.len).is_some_and(|width| width.is_aligned(addr));
+            aligned && ops.next().is_none()
+        }
+    }
+}
+
+/// Returns whether all operands of a vector that ended with `outcome` have been accessed.
+#[inline]
+fn has_used_all(vector: Vector<'_>, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Completed => true,
+        Outcome::Stopped(index) => vector.ops().nth(index + 1).is_none(),
+    }
+}
+
+/// The memory of the current process, at the addresses that it uses.
+struct UserMemory;
+
+/// The memory is not present.
+struct Fault;
+
+impl Memory for UserMemory {
+    type Fault = Fault;
+
+    #[inline]
+    fn load(&self, operand: &Operand, width: Width) -> Result<u64, Fault> {
+        uaccess::load_nofault(user::ptr(operand), width.bytes()).map_err(|_| Fault)
+    }
+
+    #[inline]
+    fn store(&self, operand: &Operand, width: Width, value: u64) -> Result<(), Fault> {
+        uaccess::store_nofault(user::ptr(operand), width.bytes(), value).map_err(|_| Fault)
+    }
+
+    #[inline]
+    fn equal(&self, a: &Operand, b: &Operand) -> Result<bool, Fault> {
+        uaccess::equal_nofault(user::ptr(a), user::ptr(b), a.len as usize).map_err(|_| Fault)
+    }
+
+    #[inline]
+    fn copy(&self, dst: &Operand, _src: &Operand) -> Result<(), Fault> {
+        // All that is copied here is one integer, or nothing.
+        if dst.len == 0 {
+            Ok(())
+        } else {
+            Err(Fault)
+        }
+    }
+
+    #[inline]
+    fn barrier(&self) {
+        smp_mb();
+    }
+}

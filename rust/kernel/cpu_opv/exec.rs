@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Access to pinned memory.
+//!
+//! User space and other CPUs may load from and store to the memory at the same time, so there is no
+//! reference to it here: integers are accessed by volatile loads and stores, everything else by the
+//! kernel's own functions in C.
+
+use super::{
+    op::{
+        Operand,
+        Width, //
+    },
+    pin::Pinned,
+    plan,
+    run::Memory,
+    user, //
+};
+use crate::{
+    bindings,
+    page::PAGE_SIZE,
+    sync::barrier::smp_mb, //
+};
+use core::ptr::NonNull;
+
+/// The memory has neither been pinned nor loaded, which does not happen.
+pub(super) struct Missing;
+
+/// Where an area is that is loaded from.
+enum Source<'a> {
+    /// In pinned pages, from this address of user space on.
+    Pages(usize),
+    /// Here, loaded ahead.
+    Bytes(&'a [u8]),
+}
+
+impl Pinned<'_> {
+    /// Returns where the bytes of an operand are.
+    fn source(&self, operand: &Operand) -> Result<Source<'_>, Missing> {
+        let addr = user::untagged(operand.addr);
+
+        if operand.len == 0 || self.page(plan::page_of(addr)).is_some() {
+            Ok(Source::Pages(addr))
+        } else {
+            let bytes = self.loaded().bytes(operand.len as usize);
+            bytes.map(Source::Bytes).ok_or(Missing)
+        }
+    }
+
+    /// Runs `f` on the address in the kernel of the byte that user space has at `addr`. The rest of
+    /// its page follows that byte.
+    #[inline]
+    fn with_mapped<T>(&self, addr: usize, f: impl FnOnce(NonNull<u8>) -> T) -> Result<T, Missing> {
+        let page = self.page(plan::page_of(addr)).ok_or(Missing)?;
+
+        // SAFETY: The page is mapped as a whole, and the offset is less than its size.
+        Ok(page.with_mapped(|start| f(unsafe { start.add(addr % PAGE_SIZE) })))
+    }
+
+    /// Runs `f` on the address in the kernel of the byte at `offset` of `source`. The rest of its
+    /// page, or of what was loaded, follows that byte.
+    #[inline]
+    fn with_source<T>(
+        &self,
+        source: &Source<'_>,
+        offset: usize,
+        f: impl FnOnce(NonNull<u8>) -> T,
+    ) -> Result<T, Missing> {
+        match source {
+            Source::Pages(addr) => self.with_mapped(addr + offset, f),
+            Source::Bytes(bytes) => {
+                let rest = bytes.get(offset..).ok_or(Missing)?;
+                Ok(f(NonNull::from(rest).cast()))
+            }
+        }
+    }
+
+    /// Loads an integer that may reach into a second page.
+    fn load_bytes(&self, addr: usize, width: Width) -> Result<u64, Missing> {
+        let mut bytes = [0; size_of::<u64>()];
+
+        for (offset, byte) in bytes.iter_mut().take(width.bytes()).enumerate() {
+            // SAFETY: The address is that of a byte in a page that is mapped.
+            *byte = self.with_mapped(addr + offset, |ptr| unsafe { ptr.read_volatile() })?;
+        }
+
+        Ok(width.from_bytes(bytes))
+    }
+
+    /// Stores an integer that may reach into a second page.
+    fn store_bytes(&self, addr: usize, width: Width, value: u64) -> Result<(), Missing> {
+        for (offset, byte) in width.to_bytes(value).enumerate() {
+            // SAFETY: The address is that of a byte in a page that is mapped.
+            self.with_mapped(addr + offset, |ptr| unsafe { ptr.write_volatile(byte) })?;
+        }
+
+        Ok(())
+    }
+}
+
+impl Memory for Pinned<'_> {
+    type Fault = Missing;
+
+    #[inline]
+    fn load(&self, operand: &Operand, width: Width) -> Result<u64, Missing> {
+        let addr = user::untagged(operand.addr);
+
+        if self.page(plan::page_of(addr)).is_none() {
+            self.loaded().integer().ok_or(Missing)
+        } else if width.is_aligned(addr) {
+            // SAFETY: The integer is aligned, and thus in the page that is mapped.
+            self.with_mapped(addr, |ptr| unsafe { load(ptr, width) })
+        } else {
+            self.load_bytes(addr, width)
+        }
+    }
+
+    #[inline]
+    fn store(&self, operand: &Operand, width: Width, value: u64) -> Result<(), Missing> {
+        let addr = user::untagged(operand.addr);
+
+        if width.is_aligned(addr) {
+            // SAFETY: The integer is aligned, and thus in the page that is mapped.
+            self.with_mapped(addr, |ptr| unsafe { store(ptr, width, value) })
+        } else {
+            self.store_bytes(addr, width, value)
+        }
+    }
+
+    fn equal(&self, a: &Operand, b: &Operand) -> Result<bool, Missing> {
+        let (from_a, from_b) = (self.source(a)?, self.source(b)?);
+
+        for (offset, len) in pieces(a, b) {
+            let equal = self.with_source(&from_a, offset, |a| {
+                self.with_source(&from_b, offset, |b| {
+                    // SAFETY: Each piece is in a page that is mapped, or in what was loaded.
+                    unsafe { bindings::memcmp(a.as_ptr().cast(), b.as_ptr().cast(), len) == 0 }
+                })
+            })??;
+
+            if !equal {
+                return Ok(false);
+            }
+        }
+
+        Ok(true)
+    }
+
+    fn copy(&self, dst: &Operand, src: &Operand) -> Result<(), Missing> {
+        let (to, from) = (user::untagged(dst.addr), self.source(src)?);
+
+        for (offset, len) in pieces(dst, src) {
+            self.with_mapped(to + offset, |to| {
+                self.with_source(&from, offset, |from| {
+                    // SAFETY: Each piece is in a page that is mapped, or in what was loaded. If they
+                    // overlap then the result is unspecified, but nothing beyond it is written.
+                    unsafe { bindings::memcpy(to.as_ptr().cast(), from.as_ptr().cast(), len) };
+                })
+            })??;
+        }
+
+        Ok(())
+    }
+
+    #[inline]
+    fn barrier(&self) {
+        smp_mb();
+    }
+}
+
+/// Splits two areas of one length where either goes on in another page. Returns the offset and the
+/// length of each pair of pieces.
+fn pieces(a: &Operand, b: &Operand) -> impl Iterator<Item = (usize, usize)> {
+    let len = a.len as usize;
+    let (a, b) = (user::untagged(a.addr), user::untagged(b.addr));
+    let mut done = 0;
+
+    core::iter::from_fn(move || {
+        let offset = done;
+        let piece = (len - offset)
+            .min(plan::to_page_end(a + offset))
+            .min(plan::to_page_end(b + offset));
+
+        done += piece;
+        (piece != 0).then_some((offset, piece))
+    })
+}
+
+/// Loads an integer.
+///
+/// # Safety
+///
+/// `ptr` must be aligned for it, and valid for loads.
+#[inline]
+unsafe fn load(ptr: NonNull<u8>, width: Width) -> u64 {
+    match width {
+        // SAFETY: By the contract of this function.
+        Width::One => u64::from(unsafe { ptr.read_volatile() }),
+        // SAFETY: By the contract of this function.
+        Width::Two => u64::from(unsafe { ptr.cast::<u16>().read_volatile() }),
+        // SAFETY: By the contract of this function.
+        Width::Four => u64::from(unsafe { ptr.cast::<u32>().read_volatile() }),
+        // SAFETY: By the contract of this function.
+        Width::Eight => unsafe { ptr.cast::<u64>().read_volatile() },
+    }
+}
+
+/// Stores the low bits of `value` as an integer.
+///
+/// # Safety
+///
+/// `ptr` must be aligned for it, and valid for stores.
+#[inline]
+unsafe fn store(ptr: NonNull<u8>, width: Width, value: u64) {
+    // CAST: The bits beyond the width are to be dropped.
+    match width {
+        // SAFETY: By the contract of this function.
+        Width::One => unsafe { ptr.write_volatile(value as u8) },
+        // SAFETY: By the contract of this function.
+        Width::Two => unsafe { ptr.cast::<u16>().write_volatile(value as u16) },
+        // SAFETY: By the contract of this function.
+        Width::Four => unsafe { ptr.cast::<u32>().write_volatile(value as u32) },
+        // SAFETY: By the contract of this function.
+        Width::Eight => unsafe { ptr.cast::<u64>().write_volatile(value) },
+    }
+}

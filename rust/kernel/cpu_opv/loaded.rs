@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Operands that are loaded ahead.
+//!
+//! Operands that a vector only loads from need no pin if they are loaded before it stores anything,
+//! through their addresses in user space: should that fault then nothing has changed, and the vector
+//! can be started over. Its operations then take them from here, in the order in which they were
+//! loaded.
+
+use super::{
+    op::{
+        Operand,
+        Width, //
+    },
+    user, //
+};
+use crate::{
+    error::{
+        code::*,
+        Result, //
+    },
+    uaccess, //
+};
+use core::cell::Cell;
+
+/// The size of an integer here, whatever its width.
+const WORD: usize = size_of::<u64>();
+
+/// The room for operands, in bytes.
+const ROOM: usize = 16 * WORD;
+
+/// Operands that have been loaded.
+pub(super) struct Loaded {
+    room: [u8; ROOM],
+    /// How much of the room has been filled.
+    filled: usize,
+    /// How much of the room has been taken since.
+    taken: Cell<usize>,
+}
+
+impl Loaded {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self {
+            room: [0; ROOM],
+            filled: 0,
+            taken: Cell::new(0),
+        }
+    }
+
+    /// Returns whether there is room for operands of these lengths.
+    pub(super) fn fits(lens: impl Iterator<Item = u32>) -> bool {
+        lens.map(|len| match Width::from_len(len) {
+            Some(_) => WORD,
+            None => len as usize,
+        })
+        .sum::<usize>()
+            <= ROOM
+    }
+
+    /// Forgets all operands.
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        self.filled = 0;
+        self.taken.set(0);
+    }
+
+    /// Loads an operand.
+    ///
+    /// Context: Any. Does not sleep.
+    ///
+    /// # Errors
+    ///
+    /// - [`EFAULT`]: the operand is not present.
+    /// - [`ENOMEM`]: there is no room for it.
+    #[inline]
+    pub(super) fn load(&mut self, operand: &Operand) -> Result {
+        let room = self.room.get_mut(self.filled..).ok_or(ENOMEM)?;
+        let ptr = user::ptr(operand);
+
+        self.filled += match Width::from_len(operand.len) {
+            Some(width) => {
+                let word = room.first_chunk_mut::<WORD>().ok_or(ENOMEM)?;
+                *word = uaccess::load_nofault(ptr, width.bytes())?.to_ne_bytes();
+                word.len()
+            }
+            None => {
+                let bytes = room.get_mut(..operand.len as usize).ok_or(ENOMEM)?;
+                uaccess::copy_from_nofault(bytes, ptr)?;
+                bytes.len()
+            }
+        };
+
+        Ok(())
+    }
+
+    /// Takes the next operand, which is an integer.
+    #[inline]
+    pub(super) fn integer(&self) -> Option<u64> {
+        self.bytes(WORD)?
+            .first_chunk()
+            .map(|&bytes| u64::from_ne_bytes(bytes))
+    }
+
+    /// Takes the next operand, which is of `len` bytes and not an integer.
+    #[inline]
+    pub(super) fn bytes(&self, len: usize) -> Option<&[u8]> {
+        let start = self.taken.get();
+        let bytes = self.room.get(start..self.filled)?.get(..len)?;
+
+        self.taken.set(start + len);
+        Some(bytes)
+    }
+}

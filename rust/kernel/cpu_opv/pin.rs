@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pinning the pages of a plan.
+//!
+//! The pins are what keeps the operations from a page fault, and from the wrong memory: see
+//! [`mm::gup`](kernel::mm::gup) for why they are pins and not references. Pages to write are pinned
+//! first, since this may replace them, and a page that is pinned for reading afterwards is the
+//! current one.
+//!
+//! It stays the current one if it is anonymous memory, or if the mapping is shared or not writable.
+//! Otherwise it is the zero page or the page of a file in a private mapping that is writable. The
+//! first store of any thread to its address replaces it, so it is pinned for writing instead: this
+//! replaces it at once. To pin every page for writing would be simpler, but the comparison of a file
+//! would then mark it dirty and allocate its blocks.
+//!
+//! Pinning one page can sleep for as long as another thread wants, with a userfaultfd. Pages that are
+//! pinned already would stay so for as long. Hence a first attempt takes what is present. If that is
+//! not all then its pins are released, everything is made present, and a second attempt takes what is
+//! not present any more, too.
+
+use super::{
+    loaded::Loaded,
+    op::{
+        Access,
+        Operand,
+        Vector, //
+    },
+    plan::{
+        self,
+        Plan,
+        Share, //
+    },
+    reach,
+    run::{
+        self,
+        Outcome, //
+    },
+    user, //
+};
+use crate::{
+    cpu::CpuId,
+    mm::{
+        gup::{
+            self,
+            Faults,
+            PinnedPage,
+            PinnedPages,
+            Slot, //
+        },
+        virt::flags, //
+    },
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+/// How often a vector is started over because of a fault before it is given a way to run without.
+/// One more time than none is enough, unless memory is taken away as fast as it is made present.
+pub(super) const ATTEMPTS: usize = 2;
+
+/// The pages of a plan, pinned.
+pub(super) struct Pinned<'a> {
+    plan: Plan<'a>,
+    /// The pages in the order of the plan. If all that is only read is loaded ahead then they are
+    /// those that are written.
+    pages: PinnedPages<'a>,
+    loaded: Loaded,
+}
+
+/// Why the pages of a plan were not pinned.
+enum Failure {
+    /// The page at this address is not accessible.
+    Fault(usize),
+    /// The page at this address has to be pinned for writing.
+    ReadOnly(usize),
+    /// The system call fails.
+    Error(Error),
+}
+
+/// How memory is accessed that is only read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// It is loaded before the vector runs, if that is possible.
+    Ahead,
+    /// Its pages are pinned.
+    Pinned,
+}
+
+/// Runs a vector on its pages, pinned in the room that `slots` gives.
+///
+/// Context: Process context. May sleep.
+///
+/// # Errors
+///
+/// - [`EFAULT`], or [`EAGAIN`] if the caller is prepared for it: an operand is not accessible.
+/// - [`ENOMEM`]: there is no memory.
+/// - Those of [`reach::reach`].
+pub(super) fn run(
+    vector: Vector<'_>,
+    plan: Plan<'_>,
+    slots: &mut [Slot],
+    cpu: CpuId,
+) -> Result<Outcome> {
+    let mut pinned = Pinned {
+        plan,
+        pages: PinnedPages::new(slots),
+        loaded: Loaded::new(),
+    };
+
+    for _ in 0..ATTEMPTS {
+        pinned.pin(vector, Reads::Ahead)?;
+
+        let reached = reach::reach(cpu)?;
+        if pinned.load(vector).is_ok() {
+            return Ok(run::run(vector, &pinned)?);
+        }
+        drop(reached);
+
+        pinned.pages.clear();
+        fault_in(vector)?;
+    }
+
+    pinned.pin(vector, Reads::Pinned)?;
+    let _reached = reach::reach(cpu)?;
+    Ok(run::run(vector, &pinned)?)
+}
+
+impl Pinned<'_> {
+    /// Returns the page at the address `page`, if it is pinned.
+    #[inline]
+    pub(super) fn page(&self, page: usize) -> Option<PinnedPage<'_>> {
+        self.pages.get(self.plan.position(page)?)
+    }
+
+    /// Returns what was loaded ahead.
+    #[inline]
+    pub(super) fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// Pins the pages.
+    fn pin(&mut self, vector: Vector<'_>, reads: Reads) -> Result {
+        let mut faults = Faults::Refuse;
+
+        // Every turn but two makes a page of the plan one for writing, so there are not many.
+        loop {
+            let Err(failure) = self.attempt(vector, reads, faults) else {
+                return Ok(());
+            };
+            self.pages.clear();
+
+            match failure {
+                Failure::ReadOnly(page) => self.plan.upgrade(page),
+                Failure::Fault(_) if faults == Faults::Refuse => {
+                    fault_in(vector)?;
+                    faults = Faults::Handle;
+                }
+                Failure::Fault(page) => return Err(fault(operand_in(vector, page))),
+                Failure::Error(error) => return Err(error),
+            }
+        }
+    }
+
+    fn attempt(&mut self, vector: Vector<'_>, reads: Reads, faults: Faults) -> Result<(), Failure> {
+        pin_list(self.plan.writes(), gup::Access::Write, faults, &mut self.pages)?;
+
+        if reads == Reads::Pinned || !self.can_load(vector) {
+            pin_list(self.plan.reads(), gup::Access::Read, faults, &mut self.pages)?;
+        }
+
+        check(&self.plan, &self.pages)
+    }
+
+    /// Returns whether what is only read can be loaded before the vector runs.
+    ///
+    /// No operation may store to it before the one that reads it. None does at the same address, if
+    /// no part of it is in a page that is written, nor at any other one, if those pages are
+    /// anonymous: they are at one address only while they are pinned.
+    fn can_load(&self, vector: Vector<'_>) -> bool {
+        let share = |operand: &Operand| {
+            let start = user::untagged(operand.addr);
+            self.plan.written(start, operand.len as usize)
+        };
+        let reads = || operands(vector, Access::Read);
+
+        reads().all(|operand| share(&operand) != Share::Part)
+            && Loaded::fits(
+                reads()
+                    .filter(|operand| share(operand) == Share::None)
+                    .map(|operand| operand.len),
+            )
+            && self.pages.iter().all(|page| page.is_anon())
+    }
+
+    /// Loads what is not pinned.
+    #[inline]
+    fn load(&mut self, vector: Vector<'_>) -> Result {
+        self.loaded.clear();
+
+        if self.pages.len() < self.plan.all().len() {
+            for operand in operands(vector, Access::Read) {
+                if self.page(plan::page_of(user::untagged(operand.addr))).is_none() {
+                    self.loaded.load(&operand)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Pins the pages of a list in as few calls as there are runs of adjacent ones.
+fn pin_list(
+    list: &[usize],
+    access: gup::Access,
+    faults: Faults,
+    pages: &mut PinnedPages<'_>,
+) -> Result<(), Failure> {
+    for run in list.chunk_by(|&page, &next| next == page.wrapping_add(PAGE_SIZE)) {
+        let Some(&start) = run.first() else { continue };
+        let before = pages.len();
+
+        pages
+            .pin(start, run.len(), access, faults)
+            .map_err(|error| {
+                let unpinned = run.get(pages.len() - before).unwrap_or(&start);
+                if error == EFAULT {
+                    Failure::Fault(*unpinned)
+                } else {
+                    Failure::Error(error)
+                }
+            })?;
+    }
+
+    Ok(())
+}
+
+/// Checks that the pinned pages are there, and are the ones that stay at their addresses.
+fn check(plan: &Plan<'_>, pages: &PinnedPages<'_>) -> Result<(), Failure> {
+    let nr_writes = plan.writes().len();
+
+    for (index, &addr) in plan.all().iter().enumerate().take(pages.len()) {
+        let page = pages.get(index).ok_or(Failure::Fault(addr))?;
+
+        if page.is_hwpoison() {
+            return Err(Failure::Fault(addr));
+        }
+        if index >= nr_writes && !page.is_anon() && is_private_writable(addr)? {
+            return Err(Failure::ReadOnly(addr));
+        }
+    }
+
+    Ok(())
+}
+
+/// Returns whether a store of the process to `addr` replaces a page that is not anonymous.
+fn is_private_writable(addr: usize) -> Result<bool, Failure> {
+    let task = current!();
+    let mm = task.mm().ok_or(Failure::Fault(addr))?;
+    let map = mm.mmap_read_lock_killable().map_err(Failure::Error)?;
+    let vma = map.vma_lookup(addr).ok_or(Failure::Fault(addr))?;
+
+    Ok(vma.flags() & (flags::SHARED | flags::WRITE) == flags::WRITE)
+}
+
+/// Returns the operands of one kind of access, in order.
+#[inline]
+fn operands(vector: Vector<'_>, access: Access) -> impl Iterator<Item = Operand> + '_ {
+    vector
+        .operands()
+        .filter(move |(_, this)| *this == access)
+        .map(|(operand, _)| operand)
+}
+
+/// Makes the memory of all operands present.
+///
+/// Context: Process context. May sleep. No page may be pinned, for it may take forever.
+///
+/// # Errors
+///
+/// - [`EFAULT`], or [`EAGAIN`] if the caller is prepared for it: an operand is not accessible.
+/// - [`EINTR`]: a fatal signal is pending.
+#[cold]
+pub(super) fn fault_in(vector: Vector<'_>) -> Result {
+    for (operand, access) in vector.operands() {
+        let addr = user::ptr(&operand);
+        let len = operand.len as usize;
+
+        match access {
+            _ if user::start(&operand).is_none() => Err(EFAULT),
+            Access::Read => gup::fault_in_readable(addr, len),
+            Access::Write => gup::fault_in_safe_writeable(addr, len),
+        }
+        .map_err(|_| fault(Some(operand)))?;
+    }
+
+    Ok(())
+}
+
+/// Returns the first operand that has a part in the page at the address `page`.
+fn operand_in(vector: Vector<'_>, page: usize) -> Option<Operand> {
+    vector
+        .operands()
+        .map(|(operand, _)| operand)
+        .find(|operand| {
+            user::start(operand)
+                .is_some_and(|start| plan::pages(start, operand.len as usize).any(|p| p == page))
+        })
+}
+
+/// Returns the error for an operand that is not accessible.
+pub(super) fn fault(operand: Option<Operand>) -> Error {
+    match operand {
+        _ if current!().fatal_signal_pending() => EINTR,
+        Some(operand) if operand.expect_fault => EAGAIN,
+        _ => EFAULT,
+    }
+}

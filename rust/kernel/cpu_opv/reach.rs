@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reaching the CPU.
+//!
+//! A vector that is run with preemption disabled on its CPU excludes the other threads there. While a
+//! CPU is offline there are none, but other calls may be for it, and it may come online. So those run
+//! where they are, one at a time, and keep the CPU from coming online.
+//!
+//! Lock order: the lock for offline CPUs nests in the hotplug lock.
+
+use super::offline;
+use crate::{
+    cpu::{
+        hotplug,
+        migrate,
+        CpuId, //
+    },
+    preempt,
+    prelude::*, //
+};
+
+/// Evidence that what runs is atomic against all threads that run on a CPU, and against all others
+/// that have this evidence for the same CPU.
+#[must_use = "it ends when this is dropped"]
+pub(super) struct Reached {
+    // Fields are dropped in order.
+    _preempt: preempt::Guard,
+    _hold: Hold,
+}
+
+/// What keeps preemption from being enough, or from being needed.
+enum Hold {
+    /// The task is on its CPU already.
+    None,
+    /// The task has been moved to its CPU.
+    Moved { _migrate: migrate::Guard },
+    /// The CPU is offline.
+    Offline {
+        _exclusive: offline::Exclusive,
+        _hotplug: hotplug::ReadGuard,
+    },
+}
+
+/// Makes what follows atomic on `cpu`.
+///
+/// Context: Process context. May sleep before it returns; what follows must not.
+///
+/// # Errors
+///
+/// - [`EINVAL`]: the task is not allowed on `cpu`, which is online.
+/// - [`EBUSY`]: `cpu` is online but not active.
+/// - [`EINTR`]: a fatal signal is pending.
+pub(super) fn reach(cpu: CpuId) -> Result<Reached> {
+    let preempt = preempt::disable();
+    if CpuId::current() == cpu {
+        return Ok(Reached {
+            _preempt: preempt,
+            _hold: Hold::None,
+        });
+    }
+    drop(preempt);
+
+    let hold = match migrate::disable_on(cpu) {
+        Ok(migrate) => Hold::Moved { _migrate: migrate },
+        Err(error) => not_moved(cpu, error)?,
+    };
+
+    Ok(Reached {
+        _preempt: preempt::disable(),
+        _hold: hold,
+    })
+}
+
+/// Returns what to hold instead if the task cannot be moved to `cpu` because that is offline.
+///
+/// The affinity of the task is of no consequence then: the kernel takes a CPU that goes offline away
+/// from it, and nothing runs there.
+fn not_moved(cpu: CpuId, error: Error) -> Result<Hold> {
+    let hotplug = hotplug::read_lock();
+
+    if !hotplug.is_online(cpu) {
+        Ok(Hold::Offline {
+            _exclusive: offline::lock(),
+            _hotplug: hotplug,
+        })
+    } else if error == EBUSY {
+        // It was on its way up or down, which is over now.
+        migrate::disable_on(cpu).map(|migrate| Hold::Moved { _migrate: migrate })
+    } else {
+        Err(error)
+    }
+}
