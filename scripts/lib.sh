@@ -72,7 +72,7 @@ logged() {
 
 # The bases that have a series here, newest first.
 bases() {
-	find "$ROOT/patches" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null | sort -rV
+	[ ! -d "$ROOT/patches" ] || find "$ROOT/patches" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort -rV
 }
 
 # Sets BASE, TREE, SRC and OUT. `source` writes build/base when it had to choose.
