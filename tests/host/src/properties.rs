@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What holds for every vector.
+
+use crate::{
+    model::{self, End, Op, PAGE_SIZE},
+    op::{Access, Operand, Vector, Width},
+    plan::{Error, Plan, Share},
+    run::{self, Memory, Outcome},
+};
+use proptest::{collection::vec, prelude::*, sample::select};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    ops::Range,
+};
+
+/// The memory of these tests, from address zero on.
+const MEMORY: u64 = 4 * PAGE_SIZE as u64;
+
+/// The longest operand.
+const LEN_MAX: u64 = 4096;
+
+const INTEGERS: [u32; 4] = [1, 2, 4, 8];
+
+/// An address in the memory, at which an operand of any length fits: often close to others, or to
+/// the end of a page.
+fn addr() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        0..MEMORY - LEN_MAX,
+        0..32u64,
+        (1..3u64, -32..32i64)
+            .prop_map(|(page, offset)| (page * LEN_MAX).wrapping_add_signed(offset)),
+    ]
+}
+
+fn expect_faults() -> impl Strategy<Value = [u8; 2]> {
+    prop_oneof![Just([0, 0]), any::<[u8; 2]>()]
+}
+
+/// An operation that is valid by itself.
+fn valid_op() -> impl Strategy<Value = Op> {
+    let area_len = prop_oneof![
+        8 => 0..=16u32,
+        2 => 0..=600u32,
+        1 => 0..=4096u32,
+    ];
+    let area = (select(&[0, 1, 2, 10]), area_len, addr());
+    let by = prop_oneof![any::<u64>(), 0..4u64, Just(u64::MAX)];
+    let update = (select(&[3, 4, 5, 6, 11]), select(&INTEGERS), by);
+    let shift = select(&INTEGERS).prop_flat_map(|len| {
+        let bits = (0..8 * u64::from(len), any::<u32>());
+        (
+            select(&[7, 8]),
+            Just(len),
+            bits.prop_map(|(bits, rest)| bits | u64::from(rest) << 32),
+        )
+    });
+    let barrier = (Just(9), Just(0), any::<u64>());
+
+    let kinds = prop_oneof![4 => area, 4 => update, 2 => shift, 1 => barrier];
+    (kinds, addr(), expect_faults(), any::<i8>()).prop_map(
+        |((op, len, second), first, expect_faults, fill)| Op {
+            op,
+            len,
+            first,
+            second,
+            expect_faults,
+            fill,
+        },
+    )
+}
+
+/// A valid vector.
+fn valid_vector() -> impl Strategy<Value = Vec<Op>> {
+    vec(valid_op(), 0..=16).prop_map(|mut ops| {
+        // Only areas can exceed the limit of the sum.
+        while !model::is_valid(&ops) {
+            for op in ops.iter_mut().filter(|op| op.takes_areas()) {
+                op.len /= 2;
+            }
+        }
+        ops
+    })
+}
+
+/// An operation that is wrong in a few ways or none.
+fn any_op() -> impl Strategy<Value = Op> {
+    let code = prop_oneof![0..12, -3..15, any::<i32>()];
+    let len = prop_oneof![0..10u32, 4090..4100u32, any::<u32>()];
+    let second = prop_oneof![0..70u64, any::<u64>()];
+
+    (valid_op(), 0..12u32, code, len, second).prop_map(|(mut op, which, code, len, second)| {
+        match which {
+            0 => op.op = code,
+            1 => op.len = len,
+            2 => op.second = second,
+            _ => {}
+        }
+        op
+    })
+}
+
+/// A vector that is wrong in a few ways or none, often at a limit.
+fn any_vector() -> impl Strategy<Value = Vec<Op>> {
+    let ops = prop_oneof![
+        4 => vec(valid_op(), 0..=18),
+        2 => vec(any_op(), 0..=18),
+        1 => vec(any_op(), 1),
+    ];
+
+    (ops, prop::option::of(4210..4220u32)).prop_map(|(mut ops, sum)| {
+        let rest = |ops: &[Op]| {
+            ops.iter()
+                .skip(1)
+                .fold(0u32, |sum, op| sum.saturating_add(op.len))
+        };
+        let rest = rest(&ops);
+
+        // Gives the vector a certain sum of lengths, if its first operation takes any length.
+        if let (Some(sum), Some(first)) = (sum, ops.first_mut()) {
+            if first.takes_areas() {
+                first.len = sum.saturating_sub(rest);
+            }
+        }
+        ops
+    })
+}
+
+/// Bytes of which each is one of few, so that comparisons can go either way.
+fn contents() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 1..=8)
+        .prop_map(|bytes| bytes.into_iter().cycle().take(MEMORY as usize).collect())
+}
+
+/// Memory from address zero on, with a hole.
+struct Bytes {
+    bytes: RefCell<Vec<u8>>,
+    hole: Range<u64>,
+    barriers: Cell<usize>,
+}
+
+struct Fault;
+
+impl Bytes {
+    fn area(&self, addr: u64, len: usize) -> Result<Range<usize>, Fault> {
+        let area = addr..addr + len as u64;
+
+        if area.clone().any(|addr| self.hole.contains(&addr)) {
+            Err(Fault)
+        } else {
+            Ok(area.start as usize..area.end as usize)
+        }
+    }
+}
+
+impl Memory for Bytes {
+    type Fault = Fault;
+
+    fn load(&self, operand: &Operand, width: Width) -> Result<u64, Fault> {
+        let area = self.area(operand.addr, width.bytes())?;
+        Ok(model::integer(&self.bytes.borrow()[area]) as u64)
+    }
+
+    fn store(&self, operand: &Operand, width: Width, value: u64) -> Result<(), Fault> {
+        let area = self.area(operand.addr, width.bytes())?;
+        model::set_integer(&mut self.bytes.borrow_mut()[area], value.into());
+        Ok(())
+    }
+
+    fn equal(&self, a: &Operand, b: &Operand) -> Result<bool, Fault> {
+        let (a, b) = (
+            self.area(a.addr, a.len as usize)?,
+            self.area(b.addr, b.len as usize)?,
+        );
+        let bytes = self.bytes.borrow();
+        Ok(bytes[a] == bytes[b])
+    }
+
+    fn copy(&self, dst: &Operand, src: &Operand) -> Result<(), Fault> {
+        let dst = self.area(dst.addr, dst.len as usize)?;
+        let src = self.area(src.addr, src.len as usize)?;
+        self.bytes.borrow_mut().copy_within(src, dst.start);
+        Ok(())
+    }
+
+    fn barrier(&self) {
+        self.barriers.set(self.barriers.get() + 1);
+    }
+}
+
+/// Returns each page of a vector, with whether it is written, by way of each byte.
+fn pages(ops: &[Op], bias: u64) -> BTreeMap<u128, bool> {
+    let mut pages = BTreeMap::new();
+
+    for operand in ops.iter().flat_map(Op::operands) {
+        for offset in 0..u128::from(operand.len) {
+            let addr = u128::from(operand.addr) + u128::from(bias) + offset;
+            *pages.entry(addr / PAGE_SIZE * PAGE_SIZE).or_default() |= operand.written;
+        }
+    }
+    pages
+}
+
+/// What is added to the addresses of a vector: nothing, or what takes the memory to the end of the
+/// address space.
+fn bias() -> impl Strategy<Value = u64> {
+    select(vec![0, 1 << 46, 0u64.wrapping_sub(MEMORY)])
+}
+
+fn as_model(operand: Operand, access: Access) -> model::Operand {
+    let Operand {
+        addr,
+        len,
+        expect_fault,
+    } = operand;
+
+    model::Operand {
+        addr,
+        len,
+        expect_fault,
+        written: access == Access::Write,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn vector_is_valid_where_the_contract_says_so(ops in any_vector()) {
+        let raw = model::raw(&ops);
+
+        prop_assert_eq!(Vector::new(&raw).is_ok(), model::is_valid(&ops));
+    }
+
+    #[test]
+    fn vector_has_the_operands_that_it_was_given(ops in valid_vector()) {
+        let raw = model::raw(&ops);
+        let vector = Vector::new(&raw).unwrap();
+
+        let expected: Vec<_> = ops.iter().flat_map(Op::operands).collect();
+        let found = vector.operands().map(|(operand, access)| as_model(operand, access));
+        prop_assert_eq!(found.collect::<Vec<_>>(), expected);
+
+        prop_assert_eq!(vector.ops().count(), ops.len());
+        for (found, op) in vector.ops().zip(&ops) {
+            let stored = found.stores_to().map(|operand| as_model(operand, Access::Write));
+            let expected = op.operands().into_iter().find(|operand| operand.written);
+            prop_assert_eq!(stored, expected);
+        }
+    }
+
+    #[test]
+    fn run_does_what_the_contract_says(
+        ops in valid_vector(),
+        contents in contents(),
+        hole in prop_oneof![Just((0, 0)), (addr(), 0..64u64)],
+    ) {
+        let ops: Vec<_> = ops.into_iter().map(Op::without_overlap).collect();
+        let hole = hole.0..hole.0 + hole.1;
+        let mut expected = contents.clone();
+        let (end, barriers) = model::run(&ops, &mut expected, &hole);
+
+        let raw = model::raw(&ops);
+        let memory = Bytes { bytes: RefCell::new(contents), hole, barriers: Cell::new(0) };
+        let found = match run::run(Vector::new(&raw).unwrap(), &memory) {
+            Ok(Outcome::Completed) => End::Returned(0),
+            Ok(Outcome::Stopped(index)) => End::Returned(1 + index),
+            Err(Fault) => End::Faulted,
+        };
+
+        prop_assert_eq!(found, end);
+        prop_assert_eq!(memory.barriers.get(), barriers);
+        prop_assert!(memory.bytes.into_inner() == expected);
+    }
+
+    #[test]
+    fn plan_lists_each_page_once(ops in valid_vector(), bias in bias(), room in 0..70usize) {
+        let raw = model::raw(&ops);
+        let vector = Vector::new(&raw).unwrap();
+        let start = |operand: &Operand| Some(operand.addr.wrapping_add(bias) as usize);
+        let expected = pages(&ops, bias);
+
+        let mut room = vec![0; room];
+        let enough = match Plan::new(vector, start, &mut room) {
+            Ok(_) => room.len(),
+            Err(Error::NeedsRoom(enough)) => {
+                prop_assert!(room.len() < expected.len());
+                enough
+            }
+            Err(error) => panic!("{error:?}"),
+        };
+        prop_assert!(enough >= expected.len());
+        let mut room = vec![0; enough];
+        let plan = Plan::new(vector, start, &mut room).unwrap();
+
+        let writes = plan.writes().iter().map(|&page| (page as u128, true));
+        let reads = plan.reads().iter().map(|&page| (page as u128, false));
+        prop_assert_eq!(writes.chain(reads).collect::<BTreeMap<_, _>>(), expected.clone());
+        prop_assert_eq!(plan.all().len(), expected.len());
+        prop_assert_eq!([plan.writes(), plan.reads()].concat(), plan.all());
+        for (position, &page) in plan.all().iter().enumerate() {
+            prop_assert_eq!(plan.position(page), Some(position));
+        }
+    }
+
+    #[test]
+    fn upgrade_and_share_follow_what_is_written(
+        ops in valid_vector(),
+        bias in bias(),
+        upgrades in vec(0..MEMORY / LEN_MAX, 0..6),
+        areas in vec((addr(), 1..=LEN_MAX), 1..8),
+    ) {
+        let raw = model::raw(&ops);
+        let mut room = [0; 64];
+        let start = |operand: &Operand| Some(operand.addr.wrapping_add(bias) as usize);
+        let mut plan = Plan::new(Vector::new(&raw).unwrap(), start, &mut room).unwrap();
+        let mut expected = pages(&ops, bias);
+
+        for page in upgrades {
+            let page = bias + page * LEN_MAX;
+            plan.upgrade(page as usize);
+            expected.entry(page.into()).and_modify(|written| *written = true);
+        }
+        let writes = plan.writes().iter().map(|&page| (page as u128, true));
+        let reads = plan.reads().iter().map(|&page| (page as u128, false));
+        prop_assert_eq!(writes.chain(reads).collect::<BTreeMap<_, _>>(), expected.clone());
+        prop_assert_eq!(plan.all().len(), expected.len());
+
+        for (addr, len) in areas {
+            let start = addr + bias;
+            let is_written = |offset: u64| {
+                let addr = u128::from(start) + u128::from(offset);
+                expected.get(&(addr / PAGE_SIZE * PAGE_SIZE)) == Some(&true)
+            };
+            let share = match (0..len).filter(|&offset| is_written(offset)).count() as u64 {
+                0 => Share::None,
+                written if written == len => Share::All,
+                _ => Share::Part,
+            };
+            prop_assert_eq!(plan.written(start as usize, len as usize), share);
+        }
+    }
+
+    #[test]
+    fn operand_that_is_out_of_range_makes_no_plan(ops in valid_vector(), limit in 0..=MEMORY) {
+        let is_in_range = |addr: u64, len: u32| addr + u64::from(len) <= limit;
+        let start = |operand: &Operand| {
+            is_in_range(operand.addr, operand.len).then_some(operand.addr as usize)
+        };
+        let raw = model::raw(&ops);
+        let mut room = [0; 64];
+
+        let operands: Vec<_> = ops.iter().flat_map(Op::operands).collect();
+        match Plan::new(Vector::new(&raw).unwrap(), start, &mut room) {
+            Ok(_) => {
+                let mut operands = operands.iter();
+                prop_assert!(operands.all(|operand| is_in_range(operand.addr, operand.len)));
+            }
+            Err(Error::OutOfRange(operand)) => {
+                prop_assert!(!is_in_range(operand.addr, operand.len));
+                let is_operand = |access| operands.contains(&as_model(operand, access));
+                prop_assert!(is_operand(Access::Read) || is_operand(Access::Write));
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    #[test]
+    fn integers_are_laid_out_as_memory_has_them(len in select(&INTEGERS), value in any::<u64>()) {
+        let width = Width::from_len(len).unwrap();
+        let len = len as usize;
+        let mut expected = [0; 8];
+        model::set_integer(&mut expected[..len], value.into());
+
+        prop_assert_eq!(width.to_bytes(value).collect::<Vec<_>>(), &expected[..len]);
+        prop_assert_eq!(u128::from(width.from_bytes(expected)), model::integer(&expected[..len]));
+    }
+}
