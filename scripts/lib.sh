@@ -72,7 +72,7 @@ logged() {
 
 # The bases that have a series here, newest first.
 bases() {
-	[ ! -d "$ROOT/patches" ] || find "$ROOT/patches" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort -rV
+	[ ! -d "$ROOT/patches" ] || find "$ROOT/patches" -mindepth 1 -maxdepth 1 -type d -name '[0-9]*' -printf '%f\n' | sort -rV
 }
 
 # Sets BASE, TREE, SRC and OUT. `source` writes build/base when it had to choose.
@@ -87,6 +87,8 @@ use_base() {
 		TREE=linux-$BASE
 	fi
 	SRC=$BUILD/src/$TREE
+	# What only the benchmark adds to the kernel stays out of the other's tree.
+	[ "$FLAVOUR" != bench ] || SRC=$SRC-bench
 	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
 	export BASE
 }
@@ -101,6 +103,16 @@ use_tools() {
 	# The same sources give the same kernel.
 	export KBUILD_BUILD_USER=cpu_opv KBUILD_BUILD_HOST=build
 	export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
+}
+
+# Only one make at a time works on a tree, or in an output directory.
+lock() { # lock FILE: held until the script ends
+	mkdir -p "$(dirname "$1")"
+	exec 9>>"$1"
+	flock -n 9 || {
+		say "waiting for another make, which holds ${1#"$ROOT"/}"
+		flock 9
+	}
 }
 
 # git for the trees under build/: no one's settings change what it prints, and
