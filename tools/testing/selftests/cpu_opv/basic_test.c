@@ -474,6 +474,13 @@ TEST_F(basic, vector_is_read_once)
 	EXPECT_EQ(0, run(vec, 2));
 	EXPECT_EQ(1, *self->count);
 	EXPECT_EQ(0, memcmp(&vec[1], &other, sizeof(other)));
+
+	/* Each operation spoils the next one. */
+	for (int i = 0; i < CPU_OP_VEC_LEN_MAX; i++)
+		vec[i] = cpu_op_bitwise(CPU_OR_OP, &vec[i + 1].op, 0x40, 4);
+	EXPECT_EQ(0, run(vec, CPU_OP_VEC_LEN_MAX));
+	for (int i = 1; i < CPU_OP_VEC_LEN_MAX; i++)
+		EXPECT_EQ(CPU_OR_OP | 0x40, vec[i].op);
 }
 
 /* The kernel does not write to the vector. */

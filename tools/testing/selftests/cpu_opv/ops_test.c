@@ -246,10 +246,15 @@ TEST_F_TIMEOUT(ops, memcpy_overlapping, LONG_TIMEOUT)
 		for (size_t d = 0; d < ARRAY_SIZE(distances); d++) {
 			char *src = self->m.a + 2 * page_size() - 3;
 			char *dst = src + distances[d];
-			struct cpu_op op = cpu_op_memcpy(memcpy_types[d % 2],
-							 dst, src, len);
+			uint64_t count = 0;
+			struct cpu_op vec[] = {
+				cpu_op_memcpy(memcpy_types[d % 2], dst, src,
+					      len),
+				cpu_op_arithmetic(CPU_ADD_OP, &count, 1, 8),
+			};
 
-			ASSERT_EQ(0, run(&op, 1));
+			ASSERT_EQ(0, run(vec, 2));
+			ASSERT_EQ(1, count);
 			memcpy(self->m.model_a + (dst - self->m.a), dst, len);
 			ASSERT_EQ(0, memcmp(self->m.model_a, self->m.a,
 					    self->m.size)) {

@@ -1,0 +1,596 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Comparisons against the first write to a page: none succeeds on a value that
+ * the process cannot see at that address any more.
+ *
+ * The first write to some kinds of page gives the address another page.  A
+ * kernel that keeps the old one compares what is no longer there.
+ */
+
+#include "memory_test.h"
+
+#define NR_PAGES	64
+#define NR_HUGE_PAGES	8
+
+enum kind {
+	/* The page of zeroes that stands for memory which was never written. */
+	ZERO_PAGE,
+	HUGE_ZERO_PAGE,
+	/* A page of a file in a private mapping. */
+	PRIVATE_FILE,
+	/* An anonymous page that a child has, too. */
+	SHARED_BY_FORK,
+	/* An anonymous page that was merged with others of the same content. */
+	MERGED,
+};
+
+/* Memory whose pages are replaced by the first write to each, all zeroes. */
+struct area {
+	enum kind kind;
+	char *start;
+	size_t len;
+	size_t stride;
+	int nr;
+	int fd;
+	pid_t child;
+};
+
+static void area_create(struct area *area, enum kind kind)
+{
+	memset(area, 0, sizeof(*area));
+	area->kind = kind;
+	area->stride = kind == HUGE_ZERO_PAGE ? HUGE_PAGE_SIZE : page_size();
+	area->nr = kind == HUGE_ZERO_PAGE ? NR_HUGE_PAGES : NR_PAGES;
+	area->len = area->nr * area->stride;
+	area->fd = -1;
+	if (kind == PRIVATE_FILE) {
+		area->fd = memfd_create("cpu_opv", 0);
+		if (area->fd < 0 || ftruncate(area->fd, area->len)) {
+			perror("memfd_create");
+			abort();
+		}
+		area->start = map(area->len, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE, area->fd);
+	} else {
+		area->start = map_aligned(area->len, area->stride,
+					  PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS);
+		madvise(area->start, area->len, kind == HUGE_ZERO_PAGE ?
+			MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	}
+}
+
+static void area_end_child(struct area *area)
+{
+	if (!area->child)
+		return;
+	kill(area->child, SIGKILL);
+	waitpid(area->child, NULL, 0);
+	area->child = 0;
+}
+
+static void area_destroy(struct area *area)
+{
+	area_end_child(area);
+	if (area->kind == MERGED)
+		set_knob("/sys/kernel/mm/ksm/run", "0");
+	if (area->fd >= 0)
+		close(area->fd);
+	munmap(area->start, area->len);
+}
+
+static int nr_with_flags(struct area *area, uint64_t flags)
+{
+	int nr = 0;
+
+	for (int i = 0; i < area->nr; i++)
+		nr += (page_flags(area->start + i * area->stride) & flags) ==
+		      flags;
+	return nr;
+}
+
+/* Returns 0 when the pages have been merged, all but one or two. */
+static int area_merge(struct area *area)
+{
+	double end = now() + 60;
+
+	if (madvise(area->start, area->len, MADV_MERGEABLE) ||
+	    set_knob("/sys/kernel/mm/ksm/pages_to_scan", "10000") ||
+	    set_knob("/sys/kernel/mm/ksm/sleep_millisecs", "1") ||
+	    set_knob("/sys/kernel/mm/ksm/run", "1"))
+		return -1;
+	while (nr_with_flags(area, KPF_KSM_BIT) < area->nr) {
+		if (now() > end)
+			return -1;
+		sleep_ms(1);
+	}
+	return 0;
+}
+
+/* Make every page of the area one that the next write to it replaces. */
+static int area_arm(struct area *area)
+{
+	area_end_child(area);
+	if (area->kind != SHARED_BY_FORK && area->kind != MERGED) {
+		if (madvise(area->start, area->len, MADV_DONTNEED))
+			return -1;
+		for (int i = 0; i < area->nr; i++)
+			*(volatile char *)(area->start + i * area->stride);
+		return 0;
+	}
+	for (int i = 0; i < area->nr; i++)
+		memset(area->start + i * area->stride, 0, area->stride);
+	if (area->kind == MERGED)
+		return area_merge(area);
+	area->child = fork();
+	if (area->child == 0) {
+		for (;;)
+			pause();
+	}
+	return area->child < 0 ? -1 : 0;
+}
+
+static bool is_armed(struct area *area)
+{
+	switch (area->kind) {
+	case ZERO_PAGE:
+		return nr_with_flags(area, KPF_ZERO_PAGE_BIT) == area->nr;
+	case HUGE_ZERO_PAGE:
+		return nr_with_flags(area, KPF_ZERO_PAGE_BIT | KPF_THP_BIT) ==
+		       area->nr;
+	case PRIVATE_FILE:
+		for (int i = 0; i < area->nr; i++)
+			if (!(page_map(area->start + i * area->stride) &
+			      PM_FILE))
+				return false;
+		return true;
+	case MERGED:
+		return nr_with_flags(area, KPF_KSM_BIT) == area->nr;
+	case SHARED_BY_FORK:
+		return area->child > 0;
+	}
+	return false;
+}
+
+FIXTURE(stale)
+{
+	struct area area;
+};
+
+FIXTURE_VARIANT(stale)
+{
+	enum kind kind;
+	enum path path;
+};
+
+#define VARIANTS(name, of_kind)						\
+	FIXTURE_VARIANT_ADD(stale, name##_direct)			\
+	{								\
+		.kind = of_kind,					\
+		.path = DIRECT,						\
+	};								\
+	FIXTURE_VARIANT_ADD(stale, name##_ahead)			\
+	{								\
+		.kind = of_kind,					\
+		.path = AHEAD,						\
+	};								\
+	FIXTURE_VARIANT_ADD(stale, name##_pinned)			\
+	{								\
+		.kind = of_kind,					\
+		.path = PINNED,						\
+	}
+
+VARIANTS(zero_page, ZERO_PAGE);
+VARIANTS(huge_zero_page, HUGE_ZERO_PAGE);
+VARIANTS(private_file, PRIVATE_FILE);
+VARIANTS(shared_by_fork, SHARED_BY_FORK);
+VARIANTS(merged, MERGED);
+
+FIXTURE_SETUP(stale)
+{
+	area_create(&self->area, variant->kind);
+	ASSERT_EQ(0, area_arm(&self->area)) {
+		TH_LOG("CONFIG_KSM is missing");
+	}
+	ASSERT_TRUE(is_armed(&self->area)) {
+		TH_LOG("the first page has flags %llx", (unsigned long long)
+		       page_flags(self->area.start));
+	}
+}
+
+FIXTURE_TEARDOWN(stale)
+{
+	area_destroy(&self->area);
+}
+
+/* What the two threads of a race share. */
+struct race {
+	enum path path;
+	struct area *area;
+	int cpu;
+	/* The race that each side is ready for. */
+	atomic_int caller;
+	atomic_int writer;
+	/* How long the writer waits before its write. */
+	atomic_int delay;
+	volatile uint64_t *q;
+	uint64_t seen[NR_PAGES];
+};
+
+static void wait_for(atomic_int *value, int expected)
+{
+	/* The other one may need this CPU. */
+	for (int i = 1; *value != expected; i++)
+		if (i % 1000 == 0)
+			sched_yield();
+}
+
+/* On the CPU of the vector: write first, then look whether the vector has run. */
+static void *write_first(void *arg)
+{
+	struct race *race = arg;
+
+	pin_to_cpu(race->cpu);
+	for (int i = 0; i < race->area->nr; i++) {
+		volatile uint64_t *p = (void *)(race->area->start +
+						i * race->area->stride);
+
+		race->writer = i + 1;
+		wait_for(&race->caller, i + 1);
+		for (int k = race->delay; k > 0; k--)
+			atomic_signal_fence(memory_order_seq_cst);
+		*p = 1;
+		atomic_signal_fence(memory_order_seq_cst);
+		race->seen[i] = race->q[i];
+	}
+	return NULL;
+}
+
+#define MAX_DELAY	200000
+
+/*
+ * Race one vector and one first write for each page of the area.  The delay is
+ * longer after each vector that came too late, and shorter after each that came
+ * early, so that the two come to meet.
+ */
+static void run_races(struct __test_metadata *_metadata, struct race *race,
+		      const int *cpus, int *nr_early, int *nr_late)
+{
+	uint64_t zero = 0, one = 1;
+	int ret[NR_PAGES];
+	uint64_t random = *nr_early + *nr_late;
+	int delay = race->delay;
+	pthread_t writer;
+
+	memset((void *)race->q, 0, NR_PAGES * sizeof(*race->q));
+	race->writer = 0;
+	race->caller = 0;
+	race->cpu = cpus[1];
+	ASSERT_EQ(0, pthread_create(&writer, NULL, write_first, race));
+	for (int i = 0; i < race->area->nr; i++) {
+		struct cpu_op vec[] = {
+			cpu_op_compare(CPU_COMPARE_EQ_OP,
+				       race->area->start +
+				       i * race->area->stride, &zero, 8),
+			cpu_op_memcpy(CPU_MEMCPY_OP, (void *)&race->q[i],
+				      &one, 8),
+		};
+
+		/* Each call starts on the other CPU. */
+		pin_to_cpu(cpus[0]);
+		allow_cpus(cpus, 2);
+		wait_for(&race->writer, i + 1);
+		race->delay = delay * (75 + next_random(&random) % 40) / 100;
+		race->caller = i + 1;
+		ret[i] = run_path_on(race->path, vec, 2, race->cpu);
+		if (ret[i] == 0) {
+			delay -= delay / 8;
+			++*nr_early;
+		} else {
+			delay += delay / 8 + 8;
+			++*nr_late;
+		}
+		if (delay > MAX_DELAY)
+			delay = MAX_DELAY;
+	}
+	pthread_join(writer, NULL);
+	race->delay = delay;
+
+	for (int i = 0; i < race->area->nr; i++) {
+		EXPECT_TRUE(ret[i] == 0 || ret[i] == 1) {
+			TH_LOG("page %d: the call returned %d", i, ret[i]);
+		}
+		EXPECT_EQ(ret[i] == 0, race->q[i]);
+		EXPECT_FALSE(ret[i] == 0 && race->seen[i] == 0) {
+			TH_LOG("page %d: a comparison succeeded after the write",
+			       i);
+		}
+	}
+}
+
+TEST_F_TIMEOUT(stale, comparison_against_first_write, LONG_TIMEOUT)
+{
+	struct race race = {
+		.path = variant->path,
+		.area = &self->area,
+		.delay = 1000,
+	};
+	int cpus[2], early = 0, late = 0;
+	double end;
+
+	ASSERT_EQ(2, allowed_cpus(cpus, 2)) {
+		TH_LOG("this takes two CPUs");
+	}
+	race.q = (uint64_t *)map_pages(1);
+	end = now() + race_seconds();
+	do {
+		ASSERT_EQ(0, area_arm(&self->area));
+		run_races(_metadata, &race, cpus, &early, &late);
+	} while ((now() < end || !early || !late) &&
+		 __test_passed(_metadata));
+	/* Neither side always wins, or it is no race. */
+	EXPECT_GT(early, 0);
+	EXPECT_GT(late, 0);
+	TH_LOG("%d vectors before the write, %d after it", early, late);
+	unmap_pages((char *)race.q, 1);
+}
+
+/* One vector reads, writes and reads again what the write gives a new page. */
+TEST_F(stale, page_read_and_written_by_one_vector)
+{
+	struct area *area = &self->area;
+	char *other = map_pages(1);
+
+	for (int i = 0; i < area->nr; i++) {
+		uint64_t *p = (uint64_t *)(area->start + i * area->stride);
+		uint64_t zero = 0, one = 1, found = 5;
+		struct cpu_op vec[] = {
+			cpu_op_compare(CPU_COMPARE_EQ_OP, p, &zero, 8),
+			cpu_op_compare(CPU_COMPARE_EQ_OP, other, p, 64),
+			cpu_op_arithmetic(CPU_ADD_OP, p, 1, 8),
+			cpu_op_compare(CPU_COMPARE_EQ_OP, p, &one, 8),
+			cpu_op_memcpy(CPU_MEMCPY_OP, &found, p, 8),
+		};
+		/* A vector that needs no pin ends with its store. */
+		int nr = variant->path == DIRECT ? 3 : 5;
+
+		EXPECT_EQ(0, run_path(variant->path, vec, nr)) {
+			TH_LOG("page %d", i);
+		}
+		EXPECT_EQ(1, *p);
+		EXPECT_EQ(nr == 3 ? 5 : 1, found);
+	}
+	unmap_pages(other, 1);
+}
+
+/* Only the second page of the operand is written, and only by the second one. */
+TEST_F(stale, operand_that_reaches_into_a_page_that_is_written)
+{
+	struct area *area = &self->area;
+	size_t page = page_size();
+
+	for (int i = 0; i + 1 < area->nr; i += 2) {
+		char *second = area->start + i * area->stride + page;
+		uint64_t before = 0, after = 0, found = 5;
+		struct cpu_op vec[] = {
+			cpu_op_compare(CPU_COMPARE_EQ_OP, second - 4, &before,
+				       8),
+			cpu_op_arithmetic(CPU_ADD_OP, second, 1, 1),
+			cpu_op_compare(CPU_COMPARE_EQ_OP, second - 4, &after,
+				       8),
+			cpu_op_memcpy(CPU_MEMCPY_OP, &found, second - 4, 8),
+		};
+		int nr = variant->path == DIRECT ? 2 : 4;
+
+		((char *)&after)[4] = 1;
+		EXPECT_EQ(0, run_path(variant->path, vec, nr)) {
+			TH_LOG("page %d", i);
+		}
+		EXPECT_EQ(1, *second);
+		EXPECT_EQ(nr == 2 ? 5 : after, found);
+	}
+}
+
+/* A file that is mapped twice: a store at one address shows at the other. */
+FIXTURE(alias)
+{
+	char *p;
+	char *q;
+};
+
+FIXTURE_VARIANT(alias)
+{
+	enum path path;
+	int prot;
+	int flags;
+};
+
+FIXTURE_VARIANT_ADD(alias, shared_ahead)
+{
+	.path = AHEAD,
+	.prot = PROT_READ | PROT_WRITE,
+	.flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(alias, shared_pinned)
+{
+	.path = PINNED,
+	.prot = PROT_READ | PROT_WRITE,
+	.flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(alias, read_only_ahead)
+{
+	.path = AHEAD,
+	.prot = PROT_READ,
+	.flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(alias, read_only_pinned)
+{
+	.path = PINNED,
+	.prot = PROT_READ,
+	.flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(alias, private_ahead)
+{
+	.path = AHEAD,
+	.prot = PROT_READ,
+	.flags = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(alias, private_pinned)
+{
+	.path = PINNED,
+	.prot = PROT_READ,
+	.flags = MAP_PRIVATE,
+};
+
+FIXTURE_SETUP(alias)
+{
+	int fd = memfd_create("cpu_opv", 0);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ftruncate(fd, page_size()));
+	self->p = map(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	self->q = map(page_size(), variant->prot, variant->flags, fd);
+	close(fd);
+}
+
+FIXTURE_TEARDOWN(alias)
+{
+	munmap(self->p, page_size());
+	munmap(self->q, page_size());
+}
+
+TEST_F(alias, operation_sees_the_stores_before_it)
+{
+	uint64_t *p = (uint64_t *)self->p, *q = (uint64_t *)self->q;
+	uint64_t zero = 0, one = 1, found = 5;
+	struct cpu_op vec[] = {
+		cpu_op_compare(CPU_COMPARE_EQ_OP, q, &zero, 8),
+		cpu_op_arithmetic(CPU_ADD_OP, p, 1, 8),
+		cpu_op_compare(CPU_COMPARE_EQ_OP, q, &one, 8),
+		cpu_op_memcpy(CPU_MEMCPY_OP, &found, q, 8),
+	};
+
+	for (int i = 0; i < 2; i++) {
+		*p = 0;
+		EXPECT_EQ(0, run_path(variant->path, vec, 4));
+		EXPECT_EQ(1, *p);
+		EXPECT_EQ(1, *q);
+		EXPECT_EQ(1, found);
+		found = 5;
+		/* Once more with nothing present. */
+		madvise(self->p, page_size(), MADV_DONTNEED);
+		madvise(self->q, page_size(), MADV_DONTNEED);
+	}
+}
+
+/* What a comparison must leave alone. */
+FIXTURE(only_read)
+{
+	char *p;
+	int fd;
+};
+
+FIXTURE_VARIANT(only_read)
+{
+	enum path path;
+	int prot;
+	int flags;
+};
+
+FIXTURE_VARIANT_ADD(only_read, shared_direct)
+{
+	.path = DIRECT,
+	.prot = PROT_READ | PROT_WRITE,
+	.flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(only_read, shared_ahead)
+{
+	.path = AHEAD,
+	.prot = PROT_READ | PROT_WRITE,
+	.flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(only_read, shared_pinned)
+{
+	.path = PINNED,
+	.prot = PROT_READ | PROT_WRITE,
+	.flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(only_read, private_direct)
+{
+	.path = DIRECT,
+	.prot = PROT_READ,
+	.flags = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(only_read, private_ahead)
+{
+	.path = AHEAD,
+	.prot = PROT_READ,
+	.flags = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(only_read, private_pinned)
+{
+	.path = PINNED,
+	.prot = PROT_READ,
+	.flags = MAP_PRIVATE,
+};
+
+FIXTURE_SETUP(only_read)
+{
+	self->fd = memfd_create("cpu_opv", 0);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, ftruncate(self->fd, page_size()));
+	self->p = map(page_size(), variant->prot, variant->flags, self->fd);
+}
+
+FIXTURE_TEARDOWN(only_read)
+{
+	munmap(self->p, page_size());
+	close(self->fd);
+}
+
+TEST_F(only_read, file_is_neither_dirtied_nor_copied)
+{
+	uint64_t zero = 0, found = 5;
+	struct cpu_op vec[] = {
+		cpu_op_compare(CPU_COMPARE_EQ_OP, self->p, &zero, 8),
+		cpu_op_compare(CPU_COMPARE_EQ_OP, self->p, self->p + 64,
+			       64),
+		cpu_op_memcpy(CPU_MEMCPY_OP, &found, self->p, 8),
+	};
+
+	/* First with the page not present, then with it present. */
+	for (int i = 0; i < 2; i++) {
+		found = 5;
+		EXPECT_EQ(0, run_path(variant->path, vec, 3));
+		EXPECT_EQ(0, found);
+		EXPECT_TRUE(page_map(self->p) & PM_PRESENT);
+		EXPECT_TRUE(page_map(self->p) & PM_FILE);
+		EXPECT_FALSE(page_flags(self->p) & KPF_DIRTY_BIT);
+	}
+	/* A store would have been noticed. */
+	if (variant->flags == MAP_SHARED) {
+		vec[0] = cpu_op_arithmetic(CPU_ADD_OP, self->p, 1, 8);
+		EXPECT_EQ(0, run_path(variant->path, vec, 1));
+		EXPECT_EQ(0, msync(self->p, page_size(), MS_SYNC));
+		munmap(self->p, page_size());
+		self->p = map(page_size(), variant->prot, variant->flags,
+			      self->fd);
+		EXPECT_EQ(1, *(volatile uint64_t *)self->p);
+		EXPECT_TRUE(page_flags(self->p) & KPF_DIRTY_BIT);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	return cpu_opv_test_run(argc, argv);
+}
