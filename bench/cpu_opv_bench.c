@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * What a call of cpu_opv() costs, beside what a program could do instead, and
+ * beside the algorithm of 2017 where the kernel has it (patches/bench).
+ *
+ * The unit is that of CLOCK_MONOTONIC.  In a guest whose clock counts
+ * instructions that is an instruction; a loop of a known number of them finds
+ * out, and the first line of the output says so.
+ *
+ * Usage: cpu_opv_bench            measures all cases, prints CSV
+ *        cpu_opv_bench profile    runs each case that has a target, and a few
+ *                                 more, between marks for the profiler
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cpu-op.h"
+#include "mark.h"
+#include "rseq.h"
+
+/* The number that patches/bench gives to the algorithm of 2017. */
+#define NR_CPU_OPV_2017		601
+
+#define PAGE_LEN		4096
+#define NR_PAGES		20
+#define ROUNDS			15
+#define ROUNDS_MAX		64
+/* A call that the profiler records is recorded this often. */
+#define PROFILE_ROUNDS		5
+
+#define ARRAY_SIZE(x)		(sizeof(x) / sizeof((x)[0]))
+
+/* Pages of their own, none of which is next to another. */
+static char *page[NR_PAGES];
+/* Two pages each, in a row. */
+static char *area[2];
+
+static long nr_cpu_opv;
+
+struct bench {
+	const char *group;
+	const char *name;
+	/* The number of operations or bytes, on which the cost depends. */
+	int x;
+	/* One call; returns what it should. */
+	long (*call)(const struct bench *bench);
+	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
+	int cnt;
+	long expected;
+	/* Each call is for the other one of two CPUs. */
+	bool migrates;
+	int calls;
+};
+
+static void die(const char *what)
+{
+	fprintf(stderr, "cpu_opv_bench: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static long now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000L + ts.tv_nsec;
+}
+
+/* How many units of the clock a loop of a known number of instructions takes. */
+static double units_per_instruction(void)
+{
+	const long laps = 2000000;
+	double best = 0;
+
+	for (int i = 0; i < 5; i++) {
+		long lap = laps, start = now(), units;
+
+		asm volatile("1: dec %0\n\tjnz 1b" : "+r" (lap));
+		units = now() - start;
+		if (!best || units < best)
+			best = units;
+	}
+	return best / (2 * laps);
+}
+
+static void run_on(int first, int last)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (int cpu = first; cpu <= last; cpu++)
+		CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity");
+}
+
+/* What is measured. */
+
+/* The first words of page[0] are compared, and stay what they are. */
+static intptr_t *counter(void)
+{
+	return (intptr_t *)(page[0] + 64);
+}
+
+static long call_vector(const struct bench *bench)
+{
+	return syscall(nr_cpu_opv, bench->vec, bench->cnt, 0, 0);
+}
+
+/* The CPU to go to next. */
+static int other_cpu;
+
+static long call_vector_other(const struct bench *bench)
+{
+	other_cpu ^= 1;
+	return syscall(nr_cpu_opv, bench->vec, bench->cnt, other_cpu, 0);
+}
+
+static long call_getppid(const struct bench *bench)
+{
+	(void)bench;
+	return syscall(SYS_getppid) < 0;
+}
+
+static long call_futex(const struct bench *bench)
+{
+	uint32_t *word = (uint32_t *)page[4] + 16;
+
+	(void)bench;
+	return syscall(SYS_futex, word, FUTEX_WAKE_OP_PRIVATE, 0, 0, word + 1,
+		       FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_LT, 0));
+}
+
+static long call_rseq_add(const struct bench *bench)
+{
+	(void)bench;
+	return rseq_addv(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID, counter(), 1,
+			 rseq_cpu_start());
+}
+
+static long call_rseq_compare_store(const struct bench *bench)
+{
+	(void)bench;
+	return rseq_cmpeqv_storev(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID,
+				  (intptr_t *)page[0], 0, 0, rseq_cpu_start());
+}
+
+static long call_rseq_compare_memcpy_store(const struct bench *bench)
+{
+	(void)bench;
+	return rseq_cmpeqv_trymemcpy_storev(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID,
+					    (intptr_t *)page[0], 0, page[2],
+					    page[3], 64, 0, rseq_cpu_start());
+}
+
+/* A lock for each CPU: anyone may take it, for any CPU. */
+static long call_lock(const struct bench *bench)
+{
+	uint32_t *lock = (uint32_t *)page[4] + rseq_cpu_start();
+
+	(void)bench;
+	while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
+		continue;
+	++*(volatile intptr_t *)counter();
+	__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static long call_membarrier(const struct bench *bench)
+{
+	(void)bench;
+	++*(volatile intptr_t *)counter();
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+/* Goes to the other CPU, works there on its data, and goes back. */
+static long call_setaffinity(const struct bench *bench)
+{
+	(void)bench;
+	run_on(1, 1);
+	rseq_addv(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID, counter(), 1, 1);
+	run_on(0, 0);
+	return 0;
+}
+
+/* As above, without the way back. */
+static long call_setaffinity_once(const struct bench *bench)
+{
+	(void)bench;
+	other_cpu ^= 1;
+	run_on(other_cpu, other_cpu);
+	return 0;
+}
+
+/* How it is measured. */
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void call_checked(const struct bench *bench)
+{
+	long ret = bench->call(bench);
+
+	if (ret != bench->expected) {
+		fprintf(stderr, "cpu_opv_bench: %s, %s, %d: returned %ld, errno %d, not %ld\n",
+			bench->group, bench->name, bench->x, ret, errno,
+			bench->expected);
+		exit(1);
+	}
+}
+
+static void place(const struct bench *bench)
+{
+	if (bench->migrates) {
+		run_on(0, 0);
+		other_cpu = 0;
+		run_on(0, 1);
+	} else {
+		run_on(0, 0);
+	}
+}
+
+static void measure(const struct bench *bench, const char *way)
+{
+	int calls = bench->calls ? bench->calls : 200;
+	double cost[ROUNDS_MAX];
+
+	place(bench);
+	for (int i = 0; i < 20; i++)
+		call_checked(bench);
+	for (int round = 0; round < ROUNDS; round++) {
+		long start = now();
+
+		for (int i = 0; i < calls; i++)
+			call_checked(bench);
+		cost[round] = (double)(now() - start) / calls;
+	}
+	qsort(cost, ROUNDS, sizeof(cost[0]), by_value);
+	printf("%s,%s,%d,%s,%.0f,%.0f,%.0f\n", bench->group, bench->name, bench->x,
+	       way, cost[ROUNDS / 2], cost[0], cost[ROUNDS - 1]);
+	fflush(stdout);
+}
+
+static bool profiling;
+
+static void profile(const struct bench *bench, const char *way)
+{
+	/* The vectors of the other groups have the same steps. */
+	if (strcmp(bench->group, "target"))
+		return;
+
+	place(bench);
+	for (int i = 0; i < 50; i++)
+		call_checked(bench);
+	for (int round = 0; round < PROFILE_ROUNDS; round++) {
+		mark_start();
+		call_checked(bench);
+		mark_stop();
+		printf("%s,%s\n", bench->name, way);
+	}
+	fflush(stdout);
+}
+
+static bool has_2017;
+
+static void vector(struct bench *bench)
+{
+	void (*one)(const struct bench *bench, const char *way) =
+		profiling ? profile : measure;
+
+	bench->call = bench->migrates ? call_vector_other : call_vector;
+	nr_cpu_opv = __NR_cpu_opv;
+	one(bench, "cpu_opv");
+	if (has_2017) {
+		nr_cpu_opv = NR_CPU_OPV_2017;
+		one(bench, "2017");
+	}
+}
+
+static void alternative(const char *name, const char *way,
+			long (*call)(const struct bench *bench), int calls)
+{
+	struct bench bench = {
+		.group = "instead", .name = name, .call = call, .calls = calls,
+		.migrates = call == call_setaffinity_once,
+	};
+
+	if (!profiling)
+		measure(&bench, way);
+}
+
+/* The vectors. */
+
+static struct cpu_op add(void *p)
+{
+	return cpu_op_arithmetic(CPU_ADD_OP, p, 1, 8);
+}
+
+/* The expected value and the new one are in a page of the caller's. */
+static struct cpu_op compare_8(void)
+{
+	return cpu_op_compare(CPU_COMPARE_EQ_OP, page[0], page[1], 8);
+}
+
+static struct cpu_op store_8(void)
+{
+	return cpu_op_memcpy(CPU_MEMCPY_OP, page[0], page[1] + 8, 8);
+}
+
+static struct bench many_adds(const char *group, const char *name, int n, bool one_page)
+{
+	struct bench bench = { .group = group, .name = name, .x = n, .cnt = n };
+
+	for (int i = 0; i < n; i++)
+		bench.vec[i] = add(one_page ? page[0] + 1024 + 8 * i : page[i] + 256);
+	return bench;
+}
+
+static void targets(void)
+{
+	struct bench bench;
+
+	vector(&(struct bench){ "target", "add 8", .vec = { add(counter()) }, .cnt = 1 });
+	vector(&(struct bench){ "target", "compare 8 + store 8",
+				.vec = { compare_8(), store_8() }, .cnt = 2 });
+	vector(&(struct bench){ "target", "compare 8 + memcpy 64 + store 8", .cnt = 3, .vec = {
+				compare_8(),
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[2], page[3], 64),
+				store_8() } });
+	bench = many_adds("target", "16 x add 8 in one page", 16, true);
+	vector(&bench);
+	vector(&(struct bench){ "target", "compare 4096", .cnt = 1, .vec = {
+				cpu_op_compare(CPU_COMPARE_EQ_OP, page[2], page[3], 4096) } });
+	vector(&(struct bench){ "target", "memcpy 4096", .cnt = 1, .vec = {
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[2], page[3], 4096) } });
+	bench = many_adds("target", "the limit", 16, true);
+	bench.vec[0] = cpu_op_memcpy(CPU_MEMCPY_OP, area[0] + 1, area[1] + 3, 4096);
+	vector(&bench);
+	vector(&(struct bench){ "target", "add 8 on the other CPU", .vec = { add(counter()) },
+				.cnt = 1, .migrates = true, .calls = 100 });
+}
+
+static void operations(void)
+{
+	char *p = page[0] + 128, *other = page[1] + 128;
+	struct cpu_op ops[] = {
+		cpu_op_compare(CPU_COMPARE_EQ_OP, p, other, 8),
+		cpu_op_compare(CPU_COMPARE_NE_OP, p, page[1] + 256, 8),
+		cpu_op_memcpy(CPU_MEMCPY_OP, p, other, 8),
+		cpu_op_arithmetic(CPU_ADD_OP, p, 0, 8),
+		cpu_op_bitwise(CPU_OR_OP, p, 0, 8),
+		cpu_op_bitwise(CPU_AND_OP, p, -1, 8),
+		cpu_op_bitwise(CPU_XOR_OP, p, 0, 8),
+		cpu_op_shift(CPU_LSHIFT_OP, p, 0, 8),
+		cpu_op_shift(CPU_RSHIFT_OP, p, 0, 8),
+		cpu_op_mb(),
+		cpu_op_memcpy(CPU_MEMCPY_RELEASE_OP, p, other, 8),
+		cpu_op_arithmetic(CPU_ADD_RELEASE_OP, p, 0, 8),
+	};
+	static const char * const names[] = {
+		"compare_eq", "compare_ne", "memcpy", "add", "or", "and", "xor",
+		"lshift", "rshift", "mb", "memcpy_release", "add_release",
+	};
+
+	*(uint64_t *)(page[1] + 256) = 1;
+	_Static_assert(ARRAY_SIZE(ops) == NR_CPU_OPS, "every operation is measured");
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
+		vector(&(struct bench){ "op", names[i], ops[i].len, .vec = { ops[i] }, .cnt = 1 });
+
+	vector(&(struct bench){ "op", "compare that stops + add", 8, .cnt = 2, .expected = 1, .vec = {
+				cpu_op_compare(CPU_COMPARE_EQ_OP, p, page[1] + 256, 8),
+				add(p) } });
+	vector(&(struct bench){ .group = "op", .name = "no operation" });
+}
+
+static void growth(void)
+{
+	for (int n = 1; n <= CPU_OP_VEC_LEN_MAX; n++) {
+		struct bench bench = many_adds("ops", "add 8 in one page", n, true);
+
+		vector(&bench);
+	}
+	for (int n = 1; n <= CPU_OP_VEC_LEN_MAX; n++) {
+		struct bench bench = many_adds("ops", "add 8 in n pages", n, false);
+
+		vector(&bench);
+	}
+	for (int len = 8; len <= CPU_OP_DATA_LEN_MAX; len *= 2)
+		vector(&(struct bench){ "bytes", "compare", len, .cnt = 1, .vec = {
+					cpu_op_compare(CPU_COMPARE_EQ_OP, page[2], page[3], len) } });
+	for (int len = 8; len <= CPU_OP_DATA_LEN_MAX; len *= 2)
+		vector(&(struct bench){ "bytes", "memcpy", len, .cnt = 1, .vec = {
+					cpu_op_memcpy(CPU_MEMCPY_OP, page[2], page[3], len) } });
+}
+
+static void alternatives(void)
+{
+	alternative("an empty system call", "getppid", call_getppid, 0);
+	alternative("add 4", "futex(FUTEX_WAKE_OP)", call_futex, 0);
+	alternative("add 8", "rseq", call_rseq_add, 0);
+	alternative("compare 8 + store 8", "rseq", call_rseq_compare_store, 0);
+	alternative("compare 8 + memcpy 64 + store 8", "rseq", call_rseq_compare_memcpy_store, 0);
+	alternative("add 8", "a lock for each CPU", call_lock, 0);
+	if (!syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
+		alternative("add 8", "plain store + membarrier", call_membarrier, 0);
+	alternative("add 8 on the other CPU", "2 x sched_setaffinity + rseq", call_setaffinity, 50);
+	alternative("going to the other CPU", "sched_setaffinity", call_setaffinity_once, 100);
+}
+
+/* The same with a thread on each CPU that never sleeps. */
+
+static volatile bool stop;
+
+static void *spin(void *cpu)
+{
+	run_on((long)cpu, (long)cpu);
+	while (!stop)
+		continue;
+	return NULL;
+}
+
+static void busy(void)
+{
+	pthread_t thread[2];
+
+	for (long cpu = 0; cpu < 2; cpu++)
+		if (pthread_create(&thread[cpu], NULL, spin, (void *)cpu))
+			die("pthread_create");
+	vector(&(struct bench){ "busy", "add 8 on the other CPU", .vec = { add(counter()) },
+				.cnt = 1, .migrates = true, .calls = 20 });
+	if (!profiling) {
+		struct bench bench = { "busy", "add 8 on the other CPU",
+				       .call = call_setaffinity, .calls = 10 };
+
+		measure(&bench, "2 x sched_setaffinity + rseq");
+	}
+	stop = true;
+	for (int cpu = 0; cpu < 2; cpu++)
+		pthread_join(thread[cpu], NULL);
+}
+
+static void map_memory(void)
+{
+	char *mem = mmap(NULL, (2 * NR_PAGES + 8) * PAGE_LEN, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (mem == MAP_FAILED)
+		die("mmap");
+	madvise(mem, (2 * NR_PAGES + 8) * PAGE_LEN, MADV_NOHUGEPAGE);
+	for (int i = 0; i < NR_PAGES; i++)
+		page[i] = mem + 2 * i * PAGE_LEN;
+	area[0] = mem + 2 * NR_PAGES * PAGE_LEN;
+	area[1] = area[0] + 3 * PAGE_LEN;
+	memset(mem, 0, (2 * NR_PAGES + 8) * PAGE_LEN);
+}
+
+int main(int argc, char **argv)
+{
+	profiling = argc > 1 && !strcmp(argv[1], "profile");
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+		fprintf(stderr, "cpu_opv_bench: two CPUs are needed\n");
+		return 1;
+	}
+	if (cpu_opv(NULL, 0, 0, CPU_OP_NR_FLAG) != NR_CPU_OPS)
+		die("cpu_opv");
+	if (rseq_register_current_thread())
+		die("rseq");
+	has_2017 = !syscall(NR_CPU_OPV_2017, NULL, 0, 0, 0);
+	map_memory();
+	run_on(0, 0);
+	if (profiling) {
+		/* The profiler gets ready at the first mark. */
+		mark_start();
+		mark_stop();
+	} else {
+		printf("clock,%.4f\n", units_per_instruction());
+	}
+
+	targets();
+	if (profiling)
+		return 0;
+	operations();
+	growth();
+	alternatives();
+	busy();
+	return 0;
+}

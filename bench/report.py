@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Makes the table, the CSV file and the data of the plot from what the guest
+measured, and compares it with the baseline."""
+
+import argparse
+import csv
+import pathlib
+import sys
+
+# Instructions per call: the targets, by case.
+TARGETS = {
+    "add 8": 480,
+    "compare 8 + store 8": 620,
+    "compare 8 + memcpy 64 + store 8": 2600,
+    "16 x add 8 in one page": 2400,
+    "compare 4096": 3300,
+    "memcpy 4096": 2600,
+    "the limit": 5500,
+    "add 8 on the other CPU": 9300,
+}
+# The same for the part of a call with preemption disabled.
+PREEMPT_OFF_TARGETS = {"the limit": 2500}
+
+# How much worse than the baseline a row may be.
+TOLERANCE = 0.03
+# What these rows take is up to the scheduler: they are shown, and not compared.
+NOT_COMPARED = {"busy"}
+
+
+class Row:
+    def __init__(self, group, name, x, way, median, low, high):
+        self.group, self.name, self.x, self.way = group, name, int(x), way
+        self.median, self.low, self.high = int(median), int(low), int(high)
+
+    @property
+    def key(self):
+        return (self.group, self.name, self.x, self.way)
+
+    @property
+    def spread(self):
+        return f"{self.low}..{self.high}"
+
+    def __str__(self):
+        group, name, x, way = self.key
+        return f"{group}: {name}{f' {x}' if x else ''}, {way}"
+
+
+def read(path):
+    """Returns the rows of a file and how many units of the clock an instruction takes."""
+    rows, clock = {}, None
+    with open(path, encoding="utf-8") as file:
+        for fields in csv.reader(file):
+            if len(fields) == 2 and fields[0] == "clock":
+                clock = float(fields[1])
+            elif len(fields) >= 7 and fields[4].isdigit():
+                row = Row(*fields[:7])
+                rows[row.key] = row
+    return rows, clock
+
+
+def slope(points):
+    """Returns the slope and the intercept of the line nearest to the points, and
+    how far from it the farthest is."""
+    n = len(points)
+    mean_x = sum(x for x, _ in points) / n
+    mean_y = sum(y for _, y in points) / n
+    square = sum((x - mean_x) ** 2 for x, _ in points)
+    b = sum((x - mean_x) * (y - mean_y) for x, y in points) / square
+    a = mean_y - b * mean_x
+    return b, a, max(abs(a + b * x - y) for x, y in points)
+
+
+def table(head, lines):
+    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
+    for line in [head, ["-" * width for width in widths], *lines]:
+        cells = [line[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]
+        print("| " + " | ".join(cells) + " |")
+    print()
+
+
+def ratio(row, other):
+    return f"{other.median / row.median:.1f}x" if other and row.median else ""
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--results", type=pathlib.Path, required=True)
+    parser.add_argument("--baseline", type=pathlib.Path, required=True)
+    parser.add_argument("--kernel", required=True)
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+
+    rows, clock = read(args.results / "instructions.csv")
+    if not clock or abs(clock - 1) > 0.01:
+        sys.exit(f"error: the guest's clock does not count instructions: {clock} units for each")
+    times = {}
+    if (args.results / "time.csv").exists():
+        times, _ = read(args.results / "time.csv")
+    steps = {}
+    if (args.results / "profile.csv").exists():
+        with open(args.results / "profile.csv", encoding="utf-8") as file:
+            for name, way, step, count in csv.reader(file):
+                steps[name, way, step] = int(count)
+
+    with open(args.results / "bench.csv", "w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(["group", "case", "x", "way", "instructions", "min", "max", "ns"])
+        for row in rows.values():
+            ns = times[row.key].median if row.key in times else ""
+            out.writerow([*row.key, row.median, row.low, row.high, ns])
+
+    # What to commit as bench/baseline.csv when the numbers have changed for a reason.
+    with open(args.results / "baseline.csv", "w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(["group", "case", "x", "way", "instructions", "min", "max"])
+        for row in rows.values():
+            if row.way == "cpu_opv" and row.group not in NOT_COMPARED:
+                out.writerow([*row.key, row.median, row.low, row.high])
+
+    def of(group):
+        """The cases of a group: the row of cpu_opv and that of 2017."""
+        for row in rows.values():
+            if row.group == group and row.way == "cpu_opv":
+                yield row, rows.get((*row.key[:3], "2017"))
+
+    print(f"Linux {args.kernel}")
+    print("Instructions per call, the median of 15 rounds, with the lowest and the highest.")
+    print()
+
+    missed = 0
+    lines = []
+    for row, old in of("target"):
+        target = TARGETS[row.name]
+        missed += row.median > target
+        lines.append([row.name, str(row.median), row.spread, str(target),
+                      "met" if row.median <= target else f"+{100 * row.median / target - 100:.0f} %",
+                      str(old.median) if old else "", ratio(row, old)]
+                     + ([f"{times[row.key].median} ns"] if times else []))
+        part = steps.get((row.name, "cpu_opv", "preemption off"))
+        target = PREEMPT_OFF_TARGETS.get(row.name)
+        if target and part is not None:
+            missed += part > target
+            lines.append([f"{row.name}: preemption off", str(part), "", str(target),
+                          "met" if part <= target else f"+{100 * part / target - 100:.0f} %",
+                          "", ""] + ([""] if times else []))
+    table(["call", "cpu_opv", "spread", "target", "", "2017", "ratio"] + (["time"] if times else []), lines)
+
+    print("What a program could do instead:")
+    print()
+    lines = []
+    for row in rows.values():
+        if row.group == "instead":
+            own = rows.get(("target", row.name, 0, "cpu_opv")) or rows.get(("op", "add", 8, "cpu_opv"))
+            same = row.name in TARGETS
+            lines.append([row.name, row.way, str(row.median), row.spread,
+                          f"{row.median / own.median:.2f}x" if own and same else ""])
+    table(["for", "way", "instructions", "spread", "of cpu_opv"], lines)
+
+    print("Each operation on 8 bytes:")
+    print()
+    table(["operation", "cpu_opv", "2017", "ratio"],
+          [[row.name, str(row.median), str(old.median) if old else "", ratio(row, old)]
+           for row, old in of("op")])
+
+    print("For another CPU whose threads never sleep. What they execute meanwhile is counted,")
+    print("and so is the wait for the scheduler:")
+    print()
+    table(["call", "way", "instructions", "spread"],
+          [[row.name, row.way, str(row.median), row.spread]
+           for row in rows.values() if row.group == "busy"])
+
+    print("Growth:")
+    print()
+    lines = []
+    for group, unit in (("ops", "operation"), ("bytes", "byte")):
+        curves = {}
+        for row in rows.values():
+            if row.group == group:
+                curves.setdefault((row.name, row.way), []).append((row.x, row.median))
+        for (name, way), points in curves.items():
+            b, a, off = slope(points)
+            lines.append([f"{name}, {way}", f"{b:.2f} per {unit}", f"{a:.0f}", f"{off:.0f}"])
+            with open(args.results / f"{group}-{name.replace(' ', '-')}-{way}.dat", "w",
+                      encoding="utf-8") as file:
+                file.writelines(f"{x} {y}\n" for x, y in points)
+    table(["", "slope", "at zero", "farthest from the line"], lines)
+
+    print((args.results / "sizes.txt").read_text(encoding="utf-8"))
+    if (args.results / "profile.txt").exists():
+        print((args.results / "profile.txt").read_text(encoding="utf-8"))
+
+    print(f"{len(TARGETS)} targets, {missed} rows of the table missed" if missed
+          else f"all {len(TARGETS)} targets met")
+    if not args.check:
+        return 0
+
+    baseline, _ = read(args.baseline)
+    if not baseline:
+        sys.exit(f"error: {args.baseline} has no rows")
+    compared = worse = 0
+    for key, was in baseline.items():
+        compared += 1
+        if key not in rows:
+            print(f"missing: {was}")
+            worse += 1
+        elif rows[key].median > was.median * (1 + TOLERANCE):
+            print(f"worse: {was}: {rows[key].median}, was {was.median} "
+                  f"(+{100 * rows[key].median / was.median - 100:.1f} %)")
+            worse += 1
+    print(f"{compared} rows compared with the baseline, {worse} worse")
+    return 1 if worse or not compared else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Tells where the instructions of a call go, from the recording that profile.c
+makes: by step of the call, by function, and how many run with preemption off.
+
+A recording is the exact sequence of instructions. Calls and returns are told by
+where the sequence enters functions, and inlined functions by the line tables."""
+
+import argparse
+import bisect
+import collections
+import csv
+import json
+import re
+import subprocess
+import sys
+
+# The innermost function of a stack that is listed here names the step. What is
+# in none, and below the system call's body, is `rest`.
+STEPS = [
+    ("copy in", r"cpu_opv::user::RawVec>?::copy_in|^__x64_sys_cpu_opv_2017#copy|_copy_from_user$"),
+    ("validate", r"cpu_opv::op::Vector>?::new|^check_vector$"),
+    ("plan", r"cpu_opv::plan::Plan>?::new|cpu_opv::Room>?::plan|cpu_opv::direct::is_direct"),
+    ("pin", r"cpu_opv::pin::.*(::pin|::attempt|pin_list|::check|::can_load)$|^pin_vector$|^pin_operand$|get_user_pages_fast$"),
+    ("load ahead", r"cpu_opv::pin::Pinned>?::load$|cpu_opv::loaded::Loaded>?::load$"),
+    ("reach", r"cpu_opv::reach::|drop_(in_place|glue)<.*reach::Reached|^push_current_to_cpu$|^migrate_enable$"),
+    ("run", r"cpu_opv::run::run|^run_vector$|^run_on_cpu$"),
+    ("unpin", r"gup::PinnedPages>?( as .*)?>?::(clear|drop)|drop_(in_place|glue)<.*(PinnedPages|pin::Pinned)|^unpin$|put_page|unpin_user_page"),
+]
+BODY = re.compile(r"^rust_cpu_opv$|cpu_opv::|^__(x64|do|se)_sys_cpu_opv(_2017)?$")
+ORDER = ["user", "entry", *[name for name, _ in STEPS], "rest", "interrupt"]
+STEPS = [(name, re.compile(pattern)) for name, pattern in STEPS]
+
+
+class Kernel:
+    """The functions of a kernel image."""
+
+    def __init__(self, vmlinux, suffix):
+        self.vmlinux, self.suffix = vmlinux, suffix
+        self.starts, self.names = [], []
+        nm = self.run("llvm-nm", "-n", "--defined-only", vmlinux)
+        for line in nm.splitlines():
+            addr, kind, name = line.split(maxsplit=2)
+            if kind not in "tTW" or name.startswith("__pfx_"):
+                continue
+            addr = int(addr, 16)
+            if self.starts and self.starts[-1] == addr:
+                continue
+            self.starts.append(addr)
+            self.names.append(name)
+        self.start_set = set(self.starts)
+        self.frames = {}
+        self.preempt = {}
+
+    def run(self, tool, *args, **kwargs):
+        return subprocess.run([tool + self.suffix, *args], check=True, text=True,
+                              stdout=subprocess.PIPE, **kwargs).stdout
+
+    def function(self, addr):
+        """Returns the start of the function that an instruction is in."""
+        i = bisect.bisect_right(self.starts, addr) - 1
+        return self.starts[i] if i >= 0 else 0
+
+    def name(self, start):
+        i = bisect.bisect_left(self.starts, start)
+        return self.names[i] if i < len(self.starts) and self.starts[i] == start else "?"
+
+    def learn(self, addrs):
+        """Looks up inlined functions, innermost first, for these instructions, and which
+        of them disable and enable preemption."""
+        addrs = sorted(addr for addr in addrs if addr >> 63)
+        text = self.run("llvm-symbolizer", "--obj=" + self.vmlinux, "--demangle", "--inlines",
+                        "--functions=linkage", "--output-style=JSON",
+                        input="\n".join(hex(addr) for addr in addrs))
+
+        for line in text.splitlines():
+            entry = json.loads(line)
+            names = [frame["FunctionName"] for frame in entry.get("Symbol", [])]
+            self.frames[int(entry["Address"], 16)] = names
+        names = sorted({self.name(self.function(addr)) for addr in addrs})
+        code = self.run("llvm-objdump", "-d", "--no-show-raw-insn",
+                        "--disassemble-symbols=" + ",".join(names), self.vmlinux)
+        for line in code.splitlines():
+            if "__preempt_count" not in line:
+                continue
+            match = re.match(r"\s*([0-9a-f]+):\s+(inc|dec|add|sub)[lq]?\s+(?:\$(\S+),)?", line)
+            if not match:
+                continue
+            addr, op, value = int(match[1], 16), match[2], match[3]
+            value = int(value, 0) if value else 1
+            if value in (0x7fffffff, 0x80000000, -0x80000000):
+                continue
+            self.preempt[addr] = value if op in ("inc", "add") else -value
+
+    def stack_names(self, addr, start):
+        """Returns the names of the functions at an instruction, innermost first."""
+        outer = demangled(self.name(start), self.suffix)
+        names = self.frames.get(addr) or []
+        names = [name for name in names if name and name != "??"]
+        return names if names else [outer]
+
+
+DEMANGLED = {}
+
+
+def demangled(name, suffix):
+    if name not in DEMANGLED:
+        DEMANGLED[name] = name if not name.startswith("_R") else subprocess.run(
+            ["llvm-cxxfilt" + suffix, name], check=True, text=True,
+            stdout=subprocess.PIPE).stdout.strip()
+    return DEMANGLED[name]
+
+
+def recordings(path):
+    """Yields the executed blocks of each recording, as lists of instructions, with
+    the ranges of stores."""
+    blocks, current, stores = {}, None, []
+    with open(path, encoding="ascii") as file:
+        for line in file:
+            kind, *fields = line.split()
+            if kind == "T":
+                blocks[fields[0]] = [int(addr, 16) for addr in fields[1:]]
+            elif kind == "S":
+                current, stores, cpu = [], [], fields[0]
+            elif kind == "X" and current is not None:
+                current.append((blocks[fields[0]], fields[1] == cpu))
+            elif kind == "M":
+                stores.append(tuple(int(addr, 16) for addr in fields))
+            elif kind == "E" and current is not None:
+                yield current, stores
+                current = None
+
+
+class Call:
+    """One recorded call."""
+
+    def __init__(self, kernel, blocks, stores):
+        self.steps = collections.Counter()
+        self.functions = collections.Counter()
+        self.total = 0
+        self.preempt_off = 0
+        self.walk(kernel, blocks)
+        # The stack of the caller is the one whose top entry is stored to.
+        self.stack = max(((high | 0x3fff) + 1 - low for low, high in stores
+                          if (high | 0x3fff) - high < 32), default=0)
+
+    def walk(self, kernel, blocks):
+        stack = []
+        depth = section = 0
+        last_user = True
+        for addrs, same_cpu in blocks:
+            for addr in addrs:
+                self.total += 1
+                if not addr >> 63:
+                    self.steps["user"] += 1
+                    stack = []
+                    continue
+                start = kernel.function(addr)
+                if addr == start:
+                    if not stack or stack[-1] != start:
+                        stack.append(start)
+                elif not stack or stack[-1] != start:
+                    if start in stack:
+                        while stack[-1] != start:
+                            stack.pop()
+                    else:
+                        stack.append(start)
+                step, name = self.step(kernel, addr, stack)
+                self.steps[step] += 1
+                self.functions[step, name] += 1
+                if same_cpu and addr in kernel.preempt:
+                    depth += kernel.preempt[addr]
+                    if depth <= 0:
+                        depth = 0
+                        self.preempt_off = max(self.preempt_off, section)
+                        section = 0
+                if depth:
+                    section += 1
+
+    @staticmethod
+    def step(kernel, addr, stack):
+        inner = kernel.stack_names(addr, stack[-1])
+        name = inner[0]
+        in_body = False
+        for depth, start in enumerate(reversed(stack)):
+            names = inner if depth == 0 else [demangled(kernel.name(start), kernel.suffix)]
+            for frame in names:
+                for step, pattern in STEPS:
+                    if pattern.search(frame):
+                        return step, name
+                in_body = in_body or bool(BODY.search(frame))
+                if "sysvec_" in frame or frame.startswith("asm_"):
+                    return "interrupt", name
+        return ("rest" if in_body else "entry"), name
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--vmlinux", required=True)
+    parser.add_argument("--llvm", default="", help="suffix of the names of LLVM's tools")
+    parser.add_argument("--names", required=True)
+    parser.add_argument("--trace", required=True)
+    parser.add_argument("--csv", required=True)
+    parser.add_argument("--functions", type=int, default=14)
+    args = parser.parse_args()
+
+    kernel = Kernel(args.vmlinux, args.llvm)
+    recorded = list(recordings(args.trace))
+    with open(args.names, encoding="utf-8") as file:
+        names = [tuple(fields) for fields in csv.reader(file) if len(fields) == 2]
+    if not recorded or len(recorded) != len(names):
+        sys.exit(f"error: {len(recorded)} calls were recorded, of {len(names)} that were made")
+    kernel.learn({addr for blocks, _ in recorded for addrs, _ in blocks for addr in addrs})
+
+    cases = collections.OrderedDict()
+    for name, (blocks, stores) in zip(names, recorded):
+        cases.setdefault(name, []).append(Call(kernel, blocks, stores))
+    # The call whose count is the median stands for its case: a timer may interrupt others.
+    typical = {name: sorted(calls, key=lambda call: call.total)[len(calls) // 2]
+               for name, calls in cases.items()}
+
+    print("Where the instructions go, in one call each:")
+    print()
+    steps = [step for step in ORDER if any(call.steps[step] for call in typical.values())]
+    head = ["call", "way", *steps, "all", "preemption off", "stack"]
+    lines = []
+    with open(args.csv, "w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        for (name, way), call in typical.items():
+            counts = {step: call.steps[step] for step in steps}
+            counts |= {"all": call.total, "preemption off": call.preempt_off, "stack": call.stack}
+            for step, count in counts.items():
+                out.writerow([name, way, step, count])
+            lines.append([name, way, *[str(counts[step]) for step in head[2:]]])
+    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
+    for line in [head, *lines]:
+        print("  ".join([line[0].ljust(widths[0]), line[1].ljust(widths[1]),
+                         *[cell.rjust(width) for cell, width in zip(line[2:], widths[2:])]]))
+    print()
+    print("The functions that take most:")
+    for (name, way), call in typical.items():
+        print()
+        print(f"{name}, {way}: {call.total}")
+        for (step, function), count in call.functions.most_common(args.functions):
+            print(f"  {count:6d}  {step:<10}  {function}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
