@@ -120,14 +120,13 @@ impl Room {
     /// Plans a vector. Returns the plan, and room for its pages.
     fn plan(&mut self, vector: Vector<'_>) -> Result<(Plan<'_>, &mut [Slot])> {
         let (pages, slots) = halves(&mut self.few);
-        let error = match Plan::new(vector, user::start, pages) {
+        match Plan::new(vector, user::start, pages) {
             Ok(plan) => return Ok((plan, slots)),
-            Err(error) => error,
-        };
-
-        if let plan::Error::NeedsRoom(nr_pages) = error {
-            self.many.extend_with(2 * nr_pages, 0, GFP_KERNEL)?;
+            Err(plan::Error::NeedsRoom) => {}
+            Err(error) => return Err(error.into()),
         }
+
+        self.many.extend_with(2 * plan::MAX_PAGES, 0, GFP_KERNEL)?;
         let (pages, slots) = halves(&mut self.many);
         Ok((Plan::new(vector, user::start, pages)?, slots))
     }
@@ -147,7 +146,7 @@ impl From<plan::Error> for Error {
     fn from(error: plan::Error) -> Self {
         match error {
             plan::Error::OutOfRange(operand) => pin::fault(Some(operand)),
-            plan::Error::NeedsRoom(_) => ENOMEM,
+            plan::Error::NeedsRoom => ENOMEM,
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::{
 /// Context: Process context. May sleep.
 #[inline]
 pub(super) fn run(vector: Vector<'_>, cpu: CpuId) -> Result<Option<Outcome>> {
-    if !is_direct(vector) {
+    if !vector.stores_last() {
         return Ok(None);
     }
 
@@ -53,21 +53,6 @@ pub(super) fn run(vector: Vector<'_>, cpu: CpuId) -> Result<Option<Outcome>> {
     }
 
     Ok(None)
-}
-
-/// Returns whether the only store of a vector, if any, is made by its last operation in one access.
-#[inline]
-fn is_direct(vector: Vector<'_>) -> bool {
-    let mut ops = vector.ops().skip_while(|op| op.stores_to().is_none());
-
-    match ops.next().and_then(|op| op.stores_to()) {
-        None => true,
-        Some(operand) => {
-            let addr = user::untagged(operand.addr);
-            let aligned = Width::from_len(operand.len).is_some_and(|width| width.is_aligned(addr));
-            aligned && ops.next().is_none()
-        }
-    }
 }
 
 /// Returns whether all operands of a vector that ended with `outcome` have been accessed.

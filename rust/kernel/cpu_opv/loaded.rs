@@ -26,12 +26,9 @@ use core::cell::Cell;
 /// The size of an integer here, whatever its width.
 const WORD: usize = size_of::<u64>();
 
-/// The room for operands, in bytes.
-const ROOM: usize = 16 * WORD;
-
 /// Operands that have been loaded.
 pub(super) struct Loaded {
-    room: [u8; ROOM],
+    room: [u8; Self::ROOM],
     /// How much of the room has been filled.
     filled: usize,
     /// How much of the room has been taken since.
@@ -39,23 +36,25 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// The room for operands, in bytes.
+    pub(super) const ROOM: usize = 16 * WORD;
+
     #[inline]
     pub(super) fn new() -> Self {
         Self {
-            room: [0; ROOM],
+            room: [0; Self::ROOM],
             filled: 0,
             taken: Cell::new(0),
         }
     }
 
-    /// Returns whether there is room for operands of these lengths.
-    pub(super) fn fits(lens: impl Iterator<Item = u32>) -> bool {
-        lens.map(|len| match Width::from_len(len) {
+    /// Returns how much room an operand takes, in bytes.
+    #[inline]
+    pub(super) fn len(operand: &Operand) -> usize {
+        match Width::from_len(operand.len) {
             Some(_) => WORD,
-            None => len as usize,
-        })
-        .sum::<usize>()
-            <= ROOM
+            None => operand.len as usize,
+        }
     }
 
     /// Forgets all operands.

@@ -44,6 +44,14 @@ pub(super) struct Operand {
     pub(super) expect_fault: bool,
 }
 
+impl Operand {
+    /// Returns whether it is an integer that is naturally aligned.
+    #[inline]
+    fn is_one_access(self) -> bool {
+        Width::from_len(self.len).is_some_and(|width| self.addr % width.bytes() as u64 == 0)
+    }
+}
+
 /// What an operation does to an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
@@ -150,11 +158,7 @@ impl Update {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
     /// Stops the vector unless the operands, of one length, are equal, or are not.
-    Compare {
-        a: Operand,
-        b: Operand,
-        equal: bool,
-    },
+    Compare { a: Operand, b: Operand, equal: bool },
     /// Copies between operands of one length.
     Copy {
         dst: Operand,
@@ -280,20 +284,53 @@ impl Op {
         }
     }
 
-    /// Returns the operands that take memory, in the order in which user space lists them.
+    /// Calls `f` with each operand that takes memory, in the order in which user space lists them,
+    /// until it fails.
     #[inline]
-    pub(super) fn operands(self) -> impl Iterator<Item = (Operand, Access)> {
-        let operands = match self {
-            Self::Compare { a, b, .. } => [Some((a, Access::Read)), Some((b, Access::Read))],
-            Self::Copy { dst, src, .. } => [Some((dst, Access::Write)), Some((src, Access::Read))],
-            Self::Update { p, .. } => [Some((p, Access::Write)), None],
-            Self::Barrier => [None, None],
+    fn try_for_each_operand<E>(
+        self,
+        mut f: impl FnMut(Operand, Access) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut f = |operand: Operand, access| match operand.len {
+            0 => Ok(()),
+            _ => f(operand, access),
         };
 
-        operands
-            .into_iter()
-            .flatten()
-            .filter(|(operand, _)| operand.len != 0)
+        match self {
+            Self::Compare { a, b, .. } => {
+                f(a, Access::Read)?;
+                f(b, Access::Read)
+            }
+            Self::Copy { dst, src, .. } => {
+                f(dst, Access::Write)?;
+                f(src, Access::Read)
+            }
+            Self::Update { p, .. } => f(p, Access::Write),
+            Self::Barrier => Ok(()),
+        }
+    }
+}
+
+/// What a vector stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stores {
+    /// Nothing.
+    None,
+    /// One integer by one access, in its last operation.
+    Last,
+    /// Anything else.
+    Other,
+}
+
+impl Stores {
+    /// Returns what a vector stores with one operation more.
+    #[inline]
+    fn and(self, op: Op) -> Self {
+        match (self, op.stores_to()) {
+            (Self::None, None) => Self::None,
+            (Self::None, Some(operand)) if operand.is_one_access() => Self::Last,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -303,7 +340,10 @@ impl Op {
 ///
 /// Each element decodes.
 #[derive(Clone, Copy)]
-pub(super) struct Vector<'a>(&'a [RawOp]);
+pub(super) struct Vector<'a> {
+    raw: &'a [RawOp],
+    stores: Stores,
+}
 
 impl<'a> Vector<'a> {
     /// Validates a vector.
@@ -312,29 +352,476 @@ impl<'a> Vector<'a> {
             return Err(Invalid);
         }
 
+        let mut stores = Stores::None;
         let mut sum = 0u32;
         for op in raw {
-            Op::decode(op)?;
-            sum = sum.checked_add(op.len).ok_or(Invalid)?;
+            stores = stores.and(Op::decode(op)?);
+            // Each of the few lengths is limited, so this does not saturate.
+            sum = sum.saturating_add(op.len);
         }
         if sum > VEC_DATA_LEN_MAX {
             return Err(Invalid);
         }
 
         // INVARIANT: Each element was just decoded.
-        Ok(Self(raw))
+        Ok(Self { raw, stores })
     }
 
     /// Returns the operations in order.
     #[inline]
     pub(super) fn ops(self) -> impl Iterator<Item = Op> + 'a {
         // By the type invariant, this passes over nothing.
-        self.0.iter().filter_map(|raw| Op::decode(raw).ok())
+        self.raw.iter().filter_map(|raw| Op::decode(raw).ok())
     }
 
-    /// Returns the operands of all operations, in order.
+    /// Returns whether nothing is stored before the last operation, and by that at most one integer
+    /// in one access.
     #[inline]
-    pub(super) fn operands(self) -> impl Iterator<Item = (Operand, Access)> + 'a {
-        self.ops().flat_map(Op::operands)
+    pub(super) fn stores_last(self) -> bool {
+        self.stores != Stores::Other
+    }
+
+    /// Calls `f` with each operand of each operation that takes memory, in order, until it fails.
+    #[inline]
+    pub(super) fn try_for_each_operand<E>(
+        self,
+        mut f: impl FnMut(Operand, Access) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.ops()
+            .try_for_each(|op| op.try_for_each_operand(&mut f))
+    }
+}
+
+#[macros::kunit_tests(rust_cpu_opv_op)]
+mod tests {
+    use super::*;
+    use uapi::{
+        cpu_op_type_CPU_ADD_OP as ADD,
+        cpu_op_type_CPU_ADD_RELEASE_OP as ADD_RELEASE,
+        cpu_op_type_CPU_AND_OP as AND,
+        cpu_op_type_CPU_COMPARE_EQ_OP as COMPARE_EQ,
+        cpu_op_type_CPU_COMPARE_NE_OP as COMPARE_NE,
+        cpu_op_type_CPU_LSHIFT_OP as LSHIFT,
+        cpu_op_type_CPU_MB_OP as MB,
+        cpu_op_type_CPU_MEMCPY_OP as MEMCPY,
+        cpu_op_type_CPU_MEMCPY_RELEASE_OP as MEMCPY_RELEASE,
+        cpu_op_type_CPU_OR_OP as OR,
+        cpu_op_type_CPU_RSHIFT_OP as RSHIFT,
+        cpu_op_type_CPU_XOR_OP as XOR,
+        cpu_op_type_NR_CPU_OPS as NR_OPS, //
+    };
+
+    const A: u64 = 0x1122_3344_5566_7788;
+    const B: u64 = 0x99aa_bbcc_ddee_ff01;
+
+    const AREAS: [u32; 4] = [COMPARE_EQ, COMPARE_NE, MEMCPY, MEMCPY_RELEASE];
+    const INTEGERS: [u32; 7] = [ADD, ADD_RELEASE, OR, AND, XOR, LSHIFT, RSHIFT];
+
+    fn raw(op: u32, len: u32, args: [u64; 3]) -> RawOp {
+        let op = op as i32;
+        RawOp { op, len, args }
+    }
+
+    fn sized(op: u32, len: u32) -> RawOp {
+        raw(op, len, [0; 3])
+    }
+
+    fn is_valid(raw: &RawOp) -> bool {
+        Vector::new(core::slice::from_ref(raw)).is_ok()
+    }
+
+    fn decoded(raw: &RawOp) -> Option<Op> {
+        Vector::new(core::slice::from_ref(raw)).ok()?.ops().next()
+    }
+
+    /// Returns the operands of a valid operation, and that there are no more.
+    fn operands(raw: &RawOp) -> [Option<(Operand, Access)>; 3] {
+        let mut operands = [None; 3];
+        let mut free = operands.iter_mut();
+
+        if let Ok(vector) = Vector::new(core::slice::from_ref(raw)) {
+            let _ = vector.try_for_each_operand(|operand, access| {
+                *free.next().ok_or(())? = Some((operand, access));
+                Ok::<(), ()>(())
+            });
+        }
+        operands
+    }
+
+    fn operand(addr: u64, len: u32, expect_fault: bool) -> Operand {
+        Operand {
+            addr,
+            len,
+            expect_fault,
+        }
+    }
+
+    /// The first word of arguments that holds a shift count.
+    fn shift_word(bits: u32, expect_fault: u8, rest: u8) -> u64 {
+        let [b0, b1, b2, b3] = bits.to_ne_bytes();
+        u64::from_ne_bytes([b0, b1, b2, b3, expect_fault, rest, rest, rest])
+    }
+
+    fn padded<const N: usize>(bytes: [u8; N]) -> [u8; 8] {
+        let mut padded = [0; 8];
+        padded[..N].copy_from_slice(&bytes);
+        padded
+    }
+
+    #[test]
+    fn areas_are_of_0_to_4096_bytes() {
+        for op in AREAS {
+            for len in (0..=4097).chain([1 << 16, 1 << 31, u32::MAX]) {
+                assert_eq!((op, len, is_valid(&sized(op, len))), (op, len, len <= 4096));
+            }
+        }
+    }
+
+    #[test]
+    fn integers_are_of_1_2_4_or_8_bytes() {
+        for op in INTEGERS {
+            for len in (0..=4097).chain([1 << 16, 1 << 31, u32::MAX]) {
+                let expected = matches!(len, 1 | 2 | 4 | 8);
+                assert_eq!((op, len, is_valid(&sized(op, len))), (op, len, expected));
+            }
+        }
+    }
+
+    #[test]
+    fn barrier_has_no_length() {
+        for len in (0..=4097).chain([1 << 16, 1 << 31, u32::MAX]) {
+            assert_eq!((len, is_valid(&sized(MB, len))), (len, len == 0));
+        }
+    }
+
+    #[test]
+    fn unknown_operations_are_invalid() {
+        for op in [
+            NR_OPS as i32,
+            NR_OPS as i32 + 1,
+            256,
+            i32::MAX,
+            -1,
+            -12,
+            i32::MIN,
+        ] {
+            for len in [0, 1, 8] {
+                let args = [0; 3];
+                assert_eq!((op, is_valid(&RawOp { op, len, args })), (op, false));
+            }
+        }
+    }
+
+    #[test]
+    fn operations_decode_to_what_they_are() {
+        let (a, b) = (operand(A, 8, false), operand(B, 8, false));
+        let compare = |equal| Op::Compare { a, b, equal };
+        let copy = |release| Op::Copy {
+            dst: a,
+            src: b,
+            release,
+        };
+        let update = |update, release| Op::Update {
+            p: a,
+            width: Width::Eight,
+            update,
+            release,
+        };
+        let bits = shift_word(9, 0, 0);
+
+        for (op, second, expected) in [
+            (COMPARE_EQ, B, compare(true)),
+            (COMPARE_NE, B, compare(false)),
+            (MEMCPY, B, copy(false)),
+            (MEMCPY_RELEASE, B, copy(true)),
+            (ADD, B, update(Update::Add(B), false)),
+            (ADD_RELEASE, B, update(Update::Add(B), true)),
+            (OR, B, update(Update::Or(B), false)),
+            (AND, B, update(Update::And(B), false)),
+            (XOR, B, update(Update::Xor(B), false)),
+            (LSHIFT, bits, update(Update::LeftShift(9), false)),
+            (RSHIFT, bits, update(Update::RightShift(9), false)),
+        ] {
+            assert_eq!(decoded(&raw(op, 8, [A, second, 0])), Some(expected));
+        }
+        assert_eq!(decoded(&sized(MB, 0)), Some(Op::Barrier));
+    }
+
+    #[test]
+    fn shift_counts_are_less_than_the_width() {
+        for op in [LSHIFT, RSHIFT] {
+            for (len, width) in [(1, 8), (2, 16), (4, 32), (8, 64)] {
+                for bits in [0, 1, width - 1, width, width + 1, 1 << 8, 1 << 16, u32::MAX] {
+                    let op = raw(op, len, [A, shift_word(bits, 0, 0), 0]);
+                    assert_eq!((len, bits, is_valid(&op)), (len, bits, bits < width));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_nonzero_expect_fault_byte_counts_and_unused_bytes_do_not() {
+        for (first, second) in [
+            (0, 0),
+            (1, 0),
+            (0, 1),
+            (1, 1),
+            (2, 0),
+            (0, 0x80),
+            (0xff, 0x10),
+        ] {
+            for rest in [0, 0xff] {
+                let two = u64::from_ne_bytes([first, second, rest, rest, rest, rest, rest, rest]);
+                let one = u64::from_ne_bytes([first, rest, rest, rest, rest, rest, rest, rest]);
+                let unused = u64::from_ne_bytes([rest; 8]);
+                let faults = |raw: &RawOp| {
+                    operands(raw).map(|operand| operand.map(|(operand, _)| operand.expect_fault))
+                };
+
+                for op in AREAS {
+                    let expected = [Some(first != 0), Some(second != 0), None];
+                    assert_eq!(faults(&raw(op, 3, [A, B, two])), expected);
+                }
+                let expected = [Some(first != 0), None, None];
+                for op in [ADD, ADD_RELEASE, OR, AND, XOR] {
+                    assert_eq!(faults(&raw(op, 4, [A, B, one])), expected);
+                }
+                for op in [LSHIFT, RSHIFT] {
+                    let word = shift_word(31, first, rest);
+                    assert_eq!(faults(&raw(op, 4, [A, word, unused])), expected);
+                }
+                assert_eq!(decoded(&raw(MB, 0, [unused; 3])), Some(Op::Barrier));
+            }
+        }
+    }
+
+    #[test]
+    fn destinations_are_written_and_all_else_is_read() {
+        let (a, b) = (operand(A, 8, false), operand(B, 8, false));
+        let accesses = |op| operands(&raw(op, 8, [A, B, 0]));
+
+        for op in [COMPARE_EQ, COMPARE_NE] {
+            let expected = [Some((a, Access::Read)), Some((b, Access::Read)), None];
+            assert_eq!(accesses(op), expected);
+        }
+        for op in [MEMCPY, MEMCPY_RELEASE] {
+            let expected = [Some((a, Access::Write)), Some((b, Access::Read)), None];
+            assert_eq!(accesses(op), expected);
+        }
+        for op in [ADD, ADD_RELEASE, OR, AND, XOR] {
+            assert_eq!(accesses(op), [Some((a, Access::Write)), None, None]);
+        }
+    }
+
+    #[test]
+    fn all_but_comparisons_barriers_and_empty_copies_store() {
+        let stores_to = |op, len| decoded(&raw(op, len, [A, 0, 0])).and_then(Op::stores_to);
+
+        for op in [MEMCPY, MEMCPY_RELEASE].into_iter().chain(INTEGERS) {
+            assert_eq!(stores_to(op, 8), Some(operand(A, 8, false)));
+        }
+        for (op, len) in [
+            (COMPARE_EQ, 8),
+            (COMPARE_NE, 8),
+            (MB, 0),
+            (MEMCPY, 0),
+            (MEMCPY_RELEASE, 0),
+        ] {
+            assert!(decoded(&raw(op, len, [A, 0, 0])).is_some());
+            assert_eq!(stores_to(op, len), None);
+        }
+    }
+
+    #[test]
+    fn empty_areas_are_no_operands() {
+        for op in AREAS {
+            assert_eq!(operands(&raw(op, 0, [A, B, u64::MAX])), [None; 3]);
+        }
+    }
+
+    #[test]
+    fn operands_are_passed_over_after_a_failure() -> Result<(), Invalid> {
+        let raw = [raw(COMPARE_EQ, 1, [0, 1, 0]), raw(MEMCPY, 1, [2, 3, 0])];
+        let vector = Vector::new(&raw)?;
+
+        for failing in 0..4 {
+            let mut nr_calls = 0;
+            let result = vector.try_for_each_operand(|operand, _| {
+                nr_calls += 1;
+                (operand.addr != failing).then_some(()).ok_or(operand.addr)
+            });
+            assert_eq!((result, nr_calls), (Err(failing), failing + 1));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn stores_are_last_if_the_only_one_is_an_aligned_integer_at_the_end() {
+        let barrier = sized(MB, 0);
+        let compare = raw(COMPARE_EQ, 100, [1, 2, 0]);
+        let empty_copy = raw(MEMCPY, 0, [8, 16, 0]);
+        let add = raw(ADD, 8, [8, 1, 0]);
+        let unaligned_add = raw(ADD_RELEASE, 8, [12, 1, 0]);
+        let copy = raw(MEMCPY, 4, [12, 1, 0]);
+        let unaligned_copy = raw(MEMCPY, 4, [10, 1, 0]);
+        let long_copy = raw(MEMCPY_RELEASE, 16, [16, 64, 0]);
+
+        for (raw, expected) in [
+            (&[][..], true),
+            (&[compare, barrier, compare, empty_copy], true),
+            (&[add], true),
+            (&[copy], true),
+            (&[compare, empty_copy, barrier, copy], true),
+            (&[raw(OR, 1, [7, 1, 0])], true),
+            (&[raw(XOR, 2, [6, 1, 0])], true),
+            (&[raw(XOR, 2, [7, 1, 0])], false),
+            (&[raw(LSHIFT, 4, [2, 1, 0])], false),
+            (&[unaligned_add], false),
+            (&[unaligned_copy], false),
+            (&[long_copy], false),
+            (&[add, compare], false),
+            (&[add, barrier], false),
+            (&[add, empty_copy], false),
+            (&[add, add], false),
+            (&[copy, compare, add], false),
+            (&[long_copy, add], false),
+        ] {
+            let found = Vector::new(raw).map(Vector::stores_last);
+            assert_eq!(found, Ok(expected));
+        }
+    }
+
+    #[test]
+    fn vector_keeps_order() -> Result<(), Invalid> {
+        let raw = [
+            raw(MEMCPY, 3, [1, 2, 0]),
+            sized(MB, 0),
+            raw(ADD, 8, [3, 0, 0]),
+            raw(COMPARE_NE, 5, [4, 5, 0]),
+        ];
+        let vector = Vector::new(&raw)?;
+
+        for (op, raw) in vector.ops().zip(&raw) {
+            assert_eq!(Some(op), decoded(raw));
+        }
+        assert_eq!(vector.ops().count(), raw.len());
+        let mut addrs = 1..=5;
+        let result = vector.try_for_each_operand(|operand, _| {
+            (addrs.next() == Some(operand.addr)).then_some(()).ok_or(())
+        });
+        assert_eq!((result, addrs.next()), (Ok(()), None));
+        Ok(())
+    }
+
+    #[test]
+    fn vectors_are_of_0_to_16_operations() {
+        let raw = [sized(MB, 0); 18];
+
+        for len in 0..raw.len() {
+            assert_eq!((len, Vector::new(&raw[..len]).is_ok()), (len, len <= 16));
+        }
+    }
+
+    #[test]
+    fn one_invalid_operation_invalidates_a_vector() {
+        let mut raw = [sized(ADD, 8); VEC_LEN_MAX];
+        assert!(Vector::new(&raw).is_ok());
+
+        for index in 0..raw.len() {
+            raw[index].len = 3;
+            assert_eq!((index, Vector::new(&raw).is_ok()), (index, false));
+            raw[index].len = 8;
+        }
+    }
+
+    #[test]
+    fn lengths_sum_up_to_4096_and_15_times_8() {
+        let mut raw = [sized(ADD, 8); VEC_LEN_MAX];
+
+        for (first, last, expected) in [
+            (4096, 7, true),
+            (4096, 8, true),
+            (4096, 9, false),
+            (4095, 9, true),
+            (4095, 10, false),
+            (4096, 4096, false),
+            (0, 4096, true),
+            (9, 4096, false),
+        ] {
+            raw[0] = sized(MEMCPY, first);
+            raw[VEC_LEN_MAX - 1] = sized(COMPARE_EQ, last);
+            assert_eq!(
+                (first, last, Vector::new(&raw).is_ok()),
+                (first, last, expected)
+            );
+        }
+        assert!(Vector::new(&[sized(COMPARE_NE, 4096); VEC_LEN_MAX]).is_err());
+    }
+
+    #[test]
+    fn integers_are_laid_out_as_memory_has_them() {
+        let value = A;
+        let memory = |width: Width| {
+            let mut bytes = [0; 8];
+            for (byte, value) in bytes.iter_mut().zip(width.to_bytes(value)) {
+                *byte = value;
+            }
+            (
+                width.to_bytes(value).count(),
+                bytes,
+                width.from_bytes(bytes),
+            )
+        };
+        let one = padded((value as u8).to_ne_bytes());
+        let two = padded((value as u16).to_ne_bytes());
+        let four = padded((value as u32).to_ne_bytes());
+
+        assert_eq!(memory(Width::One), (1, one, 0x88));
+        assert_eq!(memory(Width::Two), (2, two, 0x7788));
+        assert_eq!(memory(Width::Four), (4, four, 0x5566_7788));
+        assert_eq!(memory(Width::Eight), (8, value.to_ne_bytes(), value));
+    }
+
+    #[test]
+    fn widths_tell_size_and_alignment() {
+        for (width, bytes) in [
+            (Width::One, 1),
+            (Width::Two, 2),
+            (Width::Four, 4),
+            (Width::Eight, 8),
+        ] {
+            assert_eq!(Width::from_len(bytes), Some(width));
+            assert_eq!((width.bytes(), width.bits()), (bytes as usize, 8 * bytes));
+            for addr in 0..32 {
+                let expected = addr % bytes as usize == 0;
+                assert_eq!(
+                    (width, addr, width.is_aligned(addr)),
+                    (width, addr, expected)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn updates_compute() {
+        for (update, value, expected) in [
+            (Update::Add(2), 0xff, 0x101),
+            (Update::Add(u64::MAX), 5, 4),
+            (Update::Add(1), u64::MAX, 0),
+            (Update::Or(0b0110), 0b0011, 0b0111),
+            (Update::And(0b0110), 0b0011, 0b0010),
+            (Update::Xor(0b0110), 0b0011, 0b0101),
+            (Update::LeftShift(0), A, A),
+            (Update::LeftShift(4), A, 0x1223_3445_5667_7880),
+            (Update::LeftShift(63), 3, 1 << 63),
+            (Update::RightShift(0), B, B),
+            (Update::RightShift(4), B, 0x099a_abbc_cdde_eff0),
+            (Update::RightShift(63), B, 1),
+        ] {
+            assert_eq!(
+                (update, value, update.apply(value)),
+                (update, value, expected)
+            );
+        }
     }
 }

@@ -76,6 +76,9 @@ enum Failure {
     Error(Error),
 }
 
+/// Not all that is only read can be loaded ahead.
+struct DoesNotFit;
+
 /// How memory is accessed that is only read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reads {
@@ -161,10 +164,20 @@ impl Pinned<'_> {
     }
 
     fn attempt(&mut self, vector: Vector<'_>, reads: Reads, faults: Faults) -> Result<(), Failure> {
-        pin_list(self.plan.writes(), gup::Access::Write, faults, &mut self.pages)?;
+        pin_list(
+            self.plan.writes(),
+            gup::Access::Write,
+            faults,
+            &mut self.pages,
+        )?;
 
         if reads == Reads::Pinned || !self.can_load(vector) {
-            pin_list(self.plan.reads(), gup::Access::Read, faults, &mut self.pages)?;
+            pin_list(
+                self.plan.reads(),
+                gup::Access::Read,
+                faults,
+                &mut self.pages,
+            )?;
         }
 
         check(&self.plan, &self.pages)
@@ -176,19 +189,20 @@ impl Pinned<'_> {
     /// no part of it is in a page that is written, nor at any other one, if those pages are
     /// anonymous: they are at one address only while they are pinned.
     fn can_load(&self, vector: Vector<'_>) -> bool {
-        let share = |operand: &Operand| {
+        let mut room = Loaded::ROOM;
+        let fits = vector.try_for_each_operand(|operand, access| {
             let start = user::untagged(operand.addr);
-            self.plan.written(start, operand.len as usize)
-        };
-        let reads = || operands(vector, Access::Read);
+            match (access, self.plan.written(start, operand.len as usize)) {
+                (Access::Write, _) | (Access::Read, Share::All) => {}
+                (Access::Read, Share::None) => {
+                    room = room.checked_sub(Loaded::len(&operand)).ok_or(DoesNotFit)?;
+                }
+                (Access::Read, Share::Part) => return Err(DoesNotFit),
+            }
+            Ok(())
+        });
 
-        reads().all(|operand| share(&operand) != Share::Part)
-            && Loaded::fits(
-                reads()
-                    .filter(|operand| share(operand) == Share::None)
-                    .map(|operand| operand.len),
-            )
-            && self.pages.iter().all(|page| page.is_anon())
+        fits.is_ok() && self.pages.iter().all(|page| page.is_anon())
     }
 
     /// Loads what is not pinned.
@@ -197,13 +211,16 @@ impl Pinned<'_> {
         self.loaded.clear();
 
         if self.pages.len() < self.plan.all().len() {
-            for operand in operands(vector, Access::Read) {
-                if self.page(plan::page_of(user::untagged(operand.addr))).is_none() {
+            vector.try_for_each_operand(|operand, access| {
+                let page = plan::page_of(user::untagged(operand.addr));
+                if access == Access::Read && self.page(page).is_none() {
                     self.loaded.load(&operand)?;
                 }
-            }
+                Ok(())
+            })
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 }
 
@@ -261,15 +278,6 @@ fn is_private_writable(addr: usize) -> Result<bool, Failure> {
     Ok(vma.flags() & (flags::SHARED | flags::WRITE) == flags::WRITE)
 }
 
-/// Returns the operands of one kind of access, in order.
-#[inline]
-fn operands(vector: Vector<'_>, access: Access) -> impl Iterator<Item = Operand> + '_ {
-    vector
-        .operands()
-        .filter(move |(_, this)| *this == access)
-        .map(|(operand, _)| operand)
-}
-
 /// Makes the memory of all operands present.
 ///
 /// Context: Process context. May sleep. No page may be pinned, for it may take forever.
@@ -280,7 +288,7 @@ fn operands(vector: Vector<'_>, access: Access) -> impl Iterator<Item = Operand>
 /// - [`EINTR`]: a fatal signal is pending.
 #[cold]
 pub(super) fn fault_in(vector: Vector<'_>) -> Result {
-    for (operand, access) in vector.operands() {
+    vector.try_for_each_operand(|operand, access| {
         let addr = user::ptr(&operand);
         let len = operand.len as usize;
 
@@ -289,21 +297,22 @@ pub(super) fn fault_in(vector: Vector<'_>) -> Result {
             Access::Read => gup::fault_in_readable(addr, len),
             Access::Write => gup::fault_in_safe_writeable(addr, len),
         }
-        .map_err(|_| fault(Some(operand)))?;
-    }
-
-    Ok(())
+        .map_err(|_| fault(Some(operand)))
+    })
 }
 
 /// Returns the first operand that has a part in the page at the address `page`.
 fn operand_in(vector: Vector<'_>, page: usize) -> Option<Operand> {
-    vector
-        .operands()
-        .map(|(operand, _)| operand)
-        .find(|operand| {
-            user::start(operand)
-                .is_some_and(|start| plan::pages(start, operand.len as usize).any(|p| p == page))
-        })
+    let search = vector.try_for_each_operand(|operand, _| {
+        let start = user::untagged(operand.addr);
+        if plan::pages(start, operand.len as usize).any(|this| this == page) {
+            Err(operand)
+        } else {
+            Ok(())
+        }
+    });
+
+    search.err()
 }
 
 /// Returns the error for an operand that is not accessible.

@@ -13,20 +13,25 @@
 use super::op::{
     Access,
     Operand,
-    Vector, //
+    Vector,
+    VEC_LEN_MAX, //
 };
 use crate::page::PAGE_SIZE;
 
 /// The number of pages that are listed without an allocation.
 pub(super) const INLINE_PAGES: usize = 8;
 
+/// The number of pages that there can be: each operation has two operands, which are no longer than a
+/// page, so that each is in two pages at most.
+pub(super) const MAX_PAGES: usize = 4 * VEC_LEN_MAX;
+
 /// Why there is no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Error {
     /// An operand is outside of user memory.
     OutOfRange(Operand),
-    /// There are more pages than room. This many would suffice.
-    NeedsRoom(usize),
+    /// There are more pages than room. There is always enough for [`MAX_PAGES`].
+    NeedsRoom,
 }
 
 /// The user pages of a vector, by address.
@@ -134,14 +139,15 @@ impl List<'_> {
         access: Access,
         start: impl Fn(&Operand) -> Option<usize>,
     ) -> Result<(), Error> {
-        for (operand, _) in vector.operands().filter(|(_, this)| *this == access) {
-            let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
-            for page in pages(start, operand.len as usize) {
-                self.insert(page)
-                    .map_err(|Full| Error::NeedsRoom(room_for(vector)))?;
+        vector.try_for_each_operand(|operand, this| {
+            if this == access {
+                let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
+                for page in pages(start, operand.len as usize) {
+                    self.insert(page).map_err(|Full| Error::NeedsRoom)?;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     #[inline]
@@ -178,7 +184,285 @@ pub(super) fn pages(start: usize, len: usize) -> impl Iterator<Item = usize> {
     core::iter::once(first).chain((last != first).then_some(last))
 }
 
-/// Returns how many pages the vector touches at most.
-fn room_for(vector: Vector<'_>) -> usize {
-    vector.operands().count() * 2
+#[macros::kunit_tests(rust_cpu_opv_plan)]
+mod tests {
+    use super::{
+        super::op::{
+            RawOp,
+            VEC_LEN_MAX, //
+        },
+        *, //
+    };
+    use crate::uapi::{
+        cpu_op_type_CPU_ADD_OP as ADD,
+        cpu_op_type_CPU_COMPARE_EQ_OP as COMPARE_EQ,
+        cpu_op_type_CPU_MB_OP as MB,
+        cpu_op_type_CPU_MEMCPY_OP as MEMCPY, //
+    };
+
+    const P: usize = PAGE_SIZE;
+    /// The last page of the address space.
+    const LAST: usize = usize::MAX - (P - 1);
+
+    fn compare(a: usize, b: usize, len: u32) -> RawOp {
+        raw(COMPARE_EQ, len, a, b)
+    }
+
+    fn copy(dst: usize, src: usize, len: u32) -> RawOp {
+        raw(MEMCPY, len, dst, src)
+    }
+
+    fn add(p: usize, len: u32) -> RawOp {
+        raw(ADD, len, p, 1)
+    }
+
+    fn raw(op: u32, len: u32, first: usize, second: usize) -> RawOp {
+        RawOp {
+            op: op as i32,
+            len,
+            args: [first as u64, second as u64, 0],
+        }
+    }
+
+    fn anywhere(operand: &Operand) -> Option<usize> {
+        usize::try_from(operand.addr).ok()
+    }
+
+    /// Plans a vector. There is no error if it is not valid.
+    fn plan<'a>(raw: &[RawOp], room: &'a mut [usize]) -> Result<Plan<'a>, Option<Error>> {
+        let vector = Vector::new(raw).map_err(|_| None)?;
+        Plan::new(vector, anywhere, room).map_err(Some)
+    }
+
+    /// Returns whether the plan of a vector is these pages to write and these only to read.
+    fn is_planned(raw: &[RawOp], writes: &[usize], reads: &[usize]) -> bool {
+        let mut room = [0; 16];
+
+        plan(raw, &mut room).is_ok_and(|plan| plan.writes() == writes && plan.reads() == reads)
+    }
+
+    #[test]
+    fn empty_vectors_and_operands_have_no_pages() {
+        assert!(is_planned(&[], &[], &[]));
+        assert!(is_planned(&[raw(MB, 0, P, P)], &[], &[]));
+        assert!(is_planned(
+            &[compare(P, 3 * P - 1, 0), copy(P, 3 * P, 0)],
+            &[],
+            &[]
+        ));
+    }
+
+    #[test]
+    fn destinations_are_to_write_and_sources_only_to_read() {
+        assert!(is_planned(
+            &[compare(2 * P + 5, 4 * P, 3)],
+            &[],
+            &[2 * P, 4 * P]
+        ));
+        assert!(is_planned(&[copy(4 * P + 5, 2 * P, 3)], &[4 * P], &[2 * P]));
+        assert!(is_planned(&[add(3 * P - 1, 1)], &[2 * P], &[]));
+    }
+
+    #[test]
+    fn operands_across_a_page_boundary_have_two_pages() {
+        assert!(is_planned(&[add(2 * P - 8, 8)], &[P], &[]));
+        assert!(is_planned(&[add(2 * P - 7, 8)], &[P, 2 * P], &[]));
+        assert!(is_planned(&[add(2 * P - 1, 8)], &[P, 2 * P], &[]));
+        assert!(is_planned(&[add(2 * P, 8)], &[2 * P], &[]));
+        assert!(is_planned(
+            &[copy(2 * P - 1, 4 * P - 2, 2)],
+            &[P, 2 * P],
+            &[3 * P]
+        ));
+        assert!(is_planned(
+            &[compare(P + 1, 5 * P - 2, 3)],
+            &[],
+            &[P, 4 * P, 5 * P]
+        ));
+    }
+
+    #[test]
+    fn page_is_listed_once() {
+        assert!(is_planned(&[add(P, 8); VEC_LEN_MAX], &[P], &[]));
+        assert!(is_planned(
+            &[compare(P, P + 64, 64); VEC_LEN_MAX],
+            &[],
+            &[P]
+        ));
+        assert!(is_planned(&[compare(P, 2 * P - 4, 8)], &[], &[P, 2 * P]));
+    }
+
+    #[test]
+    fn page_that_is_read_and_written_is_to_write() {
+        assert!(is_planned(&[copy(P, P + 8, 8)], &[P], &[]));
+        assert!(is_planned(
+            &[compare(P, 3 * P, 8), add(P, 8)],
+            &[P],
+            &[3 * P]
+        ));
+        assert!(is_planned(
+            &[add(3 * P, 8), compare(P, 3 * P, 8)],
+            &[3 * P],
+            &[P]
+        ));
+        assert!(is_planned(
+            &[copy(2 * P - 1, 3 * P - 1, 4)],
+            &[P, 2 * P],
+            &[3 * P]
+        ));
+    }
+
+    #[test]
+    fn address_space_may_be_used_to_its_ends() {
+        assert!(is_planned(&[add(0, 8)], &[0], &[]));
+        assert!(is_planned(&[add(usize::MAX, 1)], &[LAST], &[]));
+        assert!(is_planned(&[add(usize::MAX - 7, 8)], &[LAST], &[]));
+        assert!(is_planned(&[add(LAST - 1, 8)], &[LAST - P, LAST], &[]));
+    }
+
+    #[test]
+    fn pages_are_where_operands_start_without_their_tags() {
+        let untagged = |operand: &Operand| anywhere(operand).map(|addr| addr & (16 * P - 1));
+        let mut room = [0; 4];
+        let vector = [add(18 * P - 1, 8), compare(33 * P, P, 8)];
+
+        let plan = Vector::new(&vector).map(|vector| Plan::new(vector, untagged, &mut room));
+        assert!(matches!(plan, Ok(Ok(plan)) if plan.all() == [P, 2 * P]));
+    }
+
+    #[test]
+    fn first_operand_out_of_range_is_named() {
+        let below_4_pages = |operand: &Operand| anywhere(operand).filter(|addr| *addr < 4 * P);
+        let operand = |addr: usize, len| Operand {
+            addr: addr as u64,
+            len,
+            expect_fault: false,
+        };
+
+        for (raw, expected) in [
+            (compare(4 * P, P, 3), operand(4 * P, 3)),
+            (compare(P, 5 * P, 3), operand(5 * P, 3)),
+            (copy(6 * P, P, 8), operand(6 * P, 8)),
+            (copy(P, 7 * P, 8), operand(7 * P, 8)),
+            (add(LAST, 1), operand(LAST, 1)),
+        ] {
+            let mut room = [0; 4];
+            let vector = [add(P, 1), compare(9 * P, 9 * P, 0), raw];
+            let plan =
+                Vector::new(&vector).map(|vector| Plan::new(vector, below_4_pages, &mut room));
+            assert!(matches!(plan, Ok(Err(Error::OutOfRange(operand))) if operand == expected));
+        }
+    }
+
+    #[test]
+    fn plan_needs_room_for_each_page() {
+        let vector = [copy(P - 1, 3 * P - 1, 2), compare(P, 5 * P, 3)];
+        let mut room = [0; 8];
+
+        for len in 0..room.len() {
+            let listed = plan(&vector, &mut room[..len]).map(|plan| plan.all().len());
+            let expected = if len < 5 {
+                Err(Some(Error::NeedsRoom))
+            } else {
+                Ok(5)
+            };
+            assert_eq!((len, listed), (len, expected));
+        }
+        assert!(plan(&[], &mut []).is_ok());
+    }
+
+    #[test]
+    fn room_for_the_maximum_suffices() -> Result<(), Option<Error>> {
+        let mut room = [0; MAX_PAGES];
+        let mut vector = [copy(0, 0, 0); VEC_LEN_MAX];
+        for (index, op) in vector.iter_mut().enumerate() {
+            let first_end = (4 * index + 1) * P;
+            *op = copy(first_end - 1, first_end + 2 * P - 1, 2);
+        }
+
+        let plan = plan(&vector, &mut room)?;
+        assert_eq!(plan.all().len(), MAX_PAGES);
+        Ok(())
+    }
+
+    #[test]
+    fn upgrade_moves_a_page_from_those_only_read_to_those_written() -> Result<(), Option<Error>> {
+        let vector = [add(P, 8), compare(3 * P - 1, 4 * P, 8)];
+        let reads = [2 * P, 3 * P, 4 * P];
+
+        for page in reads {
+            let mut room = [0; 4];
+            let mut plan = plan(&vector, &mut room)?;
+            plan.upgrade(page);
+
+            assert_eq!(plan.writes(), &[P, page]);
+            assert_eq!(plan.reads().len(), 2);
+            for other in reads {
+                assert_eq!(plan.reads().contains(&other), other != page);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn upgrade_keeps_other_pages() -> Result<(), Option<Error>> {
+        let mut room = [0; 4];
+        let mut plan = plan(&[copy(P, 2 * P, 8)], &mut room)?;
+
+        for page in [0, P, 3 * P, LAST] {
+            plan.upgrade(page);
+            assert_eq!((plan.writes(), plan.reads()), (&[P][..], &[2 * P][..]));
+        }
+        for page in [2 * P, P, 2 * P, 3 * P] {
+            plan.upgrade(page);
+            assert_eq!((plan.writes(), plan.reads()), (&[P, 2 * P][..], &[][..]));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn pages_have_the_position_that_they_are_listed_at() -> Result<(), Option<Error>> {
+        let mut room = [0; 4];
+        let plan = plan(&[copy(3 * P, P, 8), add(3 * P - 1, 2)], &mut room)?;
+
+        assert_eq!(plan.all(), &[3 * P, 2 * P, P]);
+        assert_eq!(plan.position(3 * P), Some(0));
+        assert_eq!(plan.position(2 * P), Some(1));
+        assert_eq!(plan.position(P), Some(2));
+        assert_eq!(plan.position(4 * P), None);
+        Ok(())
+    }
+
+    #[test]
+    fn share_of_an_area_that_is_written() -> Result<(), Option<Error>> {
+        let mut room = [0; 4];
+        let plan = plan(&[add(3 * P - 4, 8), compare(P, 4 * P, 8)], &mut room)?;
+
+        for (start, len, share) in [
+            (2 * P, 1, Share::All),
+            (4 * P - 1, 1, Share::All),
+            (3 * P - 1, 2, Share::All),
+            (2 * P - 1, 1, Share::None),
+            (4 * P, 8, Share::None),
+            (6 * P - 1, 2, Share::None),
+            (2 * P - 1, 2, Share::Part),
+            (4 * P - 7, 8, Share::Part),
+        ] {
+            assert_eq!((start, len, plan.written(start, len)), (start, len, share));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn addresses_have_a_page_and_a_distance_to_its_end() {
+        for (addr, page, to_end) in [
+            (0, 0, P),
+            (1, 0, P - 1),
+            (P - 1, 0, 1),
+            (P, P, P),
+            (usize::MAX, LAST, 1),
+        ] {
+            assert_eq!((page_of(addr), to_page_end(addr)), (page, to_end));
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use crate::{
     model::{self, End, Op, PAGE_SIZE},
     op::{Access, Operand, Vector, Width},
-    plan::{Error, Plan, Share},
+    plan::{Error, Plan, Share, MAX_PAGES},
     run::{self, Memory, Outcome},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -239,8 +239,12 @@ proptest! {
         let vector = Vector::new(&raw).unwrap();
 
         let expected: Vec<_> = ops.iter().flat_map(Op::operands).collect();
-        let found = vector.operands().map(|(operand, access)| as_model(operand, access));
-        prop_assert_eq!(found.collect::<Vec<_>>(), expected);
+        let mut found = Vec::new();
+        let result: Result<(), ()> = vector.try_for_each_operand(|operand, access| {
+            found.push(as_model(operand, access));
+            Ok(())
+        });
+        prop_assert_eq!((result, found), (Ok(()), expected));
 
         prop_assert_eq!(vector.ops().count(), ops.len());
         for (found, op) in vector.ops().zip(&ops) {
@@ -248,6 +252,17 @@ proptest! {
             let expected = op.operands().into_iter().find(|operand| operand.written);
             prop_assert_eq!(stored, expected);
         }
+
+        let is_one_access = |op: &Op| {
+            INTEGERS.contains(&op.len) && op.first % u64::from(op.len) == 0
+        };
+        let mut stores = (0..).zip(&ops).filter(|(_, op)| op.operands().iter().any(|o| o.written));
+        let stores_last = match (stores.next(), stores.next()) {
+            (None, _) => true,
+            (Some((index, op)), None) => index + 1 == ops.len() && is_one_access(op),
+            _ => false,
+        };
+        prop_assert_eq!(vector.stores_last(), stores_last);
     }
 
     #[test]
@@ -275,24 +290,21 @@ proptest! {
     }
 
     #[test]
-    fn plan_lists_each_page_once(ops in valid_vector(), bias in bias(), room in 0..70usize) {
+    fn plan_lists_each_page_once(ops in valid_vector(), bias in bias(), room in 0..=MAX_PAGES) {
         let raw = model::raw(&ops);
-        let vector = Vector::new(&raw).unwrap();
         let start = |operand: &Operand| Some(operand.addr.wrapping_add(bias) as usize);
         let expected = pages(&ops, bias);
 
         let mut room = vec![0; room];
-        let enough = match Plan::new(vector, start, &mut room) {
-            Ok(_) => room.len(),
-            Err(Error::NeedsRoom(enough)) => {
-                prop_assert!(room.len() < expected.len());
-                enough
+        let has_room = room.len() >= expected.len();
+        let plan = match Plan::new(Vector::new(&raw).unwrap(), start, &mut room) {
+            Err(Error::NeedsRoom) => {
+                prop_assert!(!has_room);
+                return Ok(());
             }
-            Err(error) => panic!("{error:?}"),
+            plan => plan.unwrap(),
         };
-        prop_assert!(enough >= expected.len());
-        let mut room = vec![0; enough];
-        let plan = Plan::new(vector, start, &mut room).unwrap();
+        prop_assert!(has_room);
 
         let writes = plan.writes().iter().map(|&page| (page as u128, true));
         let reads = plan.reads().iter().map(|&page| (page as u128, false));
@@ -312,7 +324,7 @@ proptest! {
         areas in vec((addr(), 1..=LEN_MAX), 1..8),
     ) {
         let raw = model::raw(&ops);
-        let mut room = [0; 64];
+        let mut room = [0; MAX_PAGES];
         let start = |operand: &Operand| Some(operand.addr.wrapping_add(bias) as usize);
         let mut plan = Plan::new(Vector::new(&raw).unwrap(), start, &mut room).unwrap();
         let mut expected = pages(&ops, bias);
@@ -349,7 +361,7 @@ proptest! {
             is_in_range(operand.addr, operand.len).then_some(operand.addr as usize)
         };
         let raw = model::raw(&ops);
-        let mut room = [0; 64];
+        let mut room = [0; MAX_PAGES];
 
         let operands: Vec<_> = ops.iter().flat_map(Op::operands).collect();
         match Plan::new(Vector::new(&raw).unwrap(), start, &mut room) {
