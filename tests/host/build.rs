@@ -5,7 +5,6 @@
 
 use std::{
     env,
-    ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -13,7 +12,8 @@ use std::{
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let include = root.join("include/uapi");
-    let bindings = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("uapi.rs");
+    let out_dir = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
+    let bindings = Path::new(&out_dir).join("uapi.rs");
     let bindgen = bindgen(&root);
 
     println!("cargo::rerun-if-env-changed=BINDGEN");
@@ -43,7 +43,7 @@ fn main() {
 fn bindgen(root: &Path) -> PathBuf {
     let installed = root.join("build/tools/bin/bindgen");
 
-    match env::var_os("BINDGEN").filter(|command| *command != OsString::new()) {
+    match env::var_os("BINDGEN").filter(|command| !command.is_empty()) {
         Some(command) => command.into(),
         None if installed.exists() => installed,
         None => "bindgen".into(),
