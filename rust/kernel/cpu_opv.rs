@@ -2,24 +2,25 @@
 
 //! The `cpu_opv()` system call.
 //!
-//! It runs a short vector of operations on the memory of its caller, on a given CPU, with preemption
-//! disabled: atomic against every other thread on that CPU.
+//! It runs a short vector of operations on the memory of its caller, on a given CPU, with
+//! preemption disabled: atomic against every other thread on that CPU.
 //!
 //! A call copies the vector in, validates it, plans which pages it touches, pins them, reaches the
 //! CPU, and runs the operations. Each of these steps makes a value of a type of its own, which the
-//! next step is made from, and what a step holds is released when its value is dropped. Whatever can
-//! fail or sleep comes before the first operation, so a failed call has changed nothing.
+//! next step is made from, and what a step holds is released when its value is dropped. Whatever
+//! can fail or sleep comes before the first operation, so a failed call has changed nothing.
 //!
 //! The pages are pinned by `pin_user_pages_fast()`. The `get_user_pages_fast()` of the same walk
 //! would lose stores to a concurrent `fork()`, see [`mm::gup`](crate::mm::gup).
 //!
-//! Operations access the pages through a mapping in the kernel, and never through the address in user
-//! space: that may fault at any time, whatever is pinned.
+//! Operations access the pages through a mapping in the kernel, and never through the address in
+//! user space: that may fault at any time, whatever is pinned.
 //!
 //! C headers: [`include/linux/cpu_opv.h`](srctree/include/linux/cpu_opv.h),
 //! [`include/uapi/linux/cpu_opv.h`](srctree/include/uapi/linux/cpu_opv.h)
 //!
-//! Reference: [`Documentation/userspace-api/cpu_opv.rst`](srctree/Documentation/userspace-api/cpu_opv.rst)
+//! Reference:
+//! [`Documentation/userspace-api/cpu_opv.rst`](srctree/Documentation/userspace-api/cpu_opv.rst)
 
 use crate::{
     bindings,

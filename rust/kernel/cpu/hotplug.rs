@@ -21,8 +21,9 @@ pub struct ReadGuard(NotThreadSafe);
 
 /// Keeps CPUs from going online or offline until the guard is dropped.
 ///
-/// Context: Process context. May sleep, for as long as a CPU takes to come or go. Must not be called
-/// with migration disabled: a CPU that goes offline waits for the tasks that cannot leave it.
+/// Context: Process context. May sleep, for as long as a CPU takes to come or go. Must not be
+/// called with migration disabled: a CPU that goes offline waits for the tasks that cannot leave
+/// it.
 #[inline]
 pub fn read_lock() -> ReadGuard {
     // SAFETY: An FFI call with no additional requirements.

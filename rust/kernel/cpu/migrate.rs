@@ -28,8 +28,8 @@ pub struct Guard(NotThreadSafe);
 /// Moves the current task to `cpu` and keeps it there until the guard is dropped.
 ///
 /// The affinity of the task is respected, and not changed. The guard keeps `cpu` online, so what
-/// follows should be short, must not acquire the CPU hotplug lock, and must not wait for a task that
-/// may.
+/// follows should be short, must not acquire the CPU hotplug lock, and must not wait for a task
+/// that may.
 ///
 /// Context: Process context, migration enabled. Sleeps until the task runs on `cpu`, which takes as
 /// long as the tasks that come first there want it.
@@ -37,8 +37,8 @@ pub struct Guard(NotThreadSafe);
 /// # Errors
 ///
 /// - [`EINVAL`]: the task is not allowed on `cpu`.
-/// - [`EBUSY`]: `cpu` is not active: it is offline, or on its way up or down. Those who have to tell
-///   these apart can try again with a [`hotplug::ReadGuard`](super::hotplug::ReadGuard).
+/// - [`EBUSY`]: `cpu` is not active: it is offline, or on its way up or down. Those who have to
+///   tell these apart can try again with a [`hotplug::ReadGuard`](super::hotplug::ReadGuard).
 /// - [`EINTR`]: a fatal signal is pending.
 ///
 /// [`EINVAL`]: crate::error::code::EINVAL

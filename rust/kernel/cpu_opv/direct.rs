@@ -2,10 +2,10 @@
 
 //! Running a vector without a pin.
 //!
-//! If a vector stores only in its last operation, by one access, then nothing has changed when one of
-//! its accesses faults. It can run on the addresses in user space with page faults disabled, and be
-//! started over after a fault. There is no wrong page then, whatever other threads do: the hardware
-//! looks up the current one for each access.
+//! If a vector stores only in its last operation, by one access, then nothing has changed when one
+//! of its accesses faults. It can run on the addresses in user space with page faults disabled, and
+//! be started over after a fault. There is no wrong page then, whatever other threads do: the
+//! hardware looks up the current one for each access.
 
 use super::{
     op::{
@@ -32,7 +32,8 @@ use crate::{
 /// Runs a vector without a pin, if that is possible.
 ///
 /// Returns nothing if the vector has to run on pinned pages, either because of what its operations
-/// are, or because it has not been seen that all of its operands are accessible. It has not run then.
+/// are, or because it has not been seen that all of its operands are accessible. It has not run
+/// then.
 ///
 /// Context: Process context. May sleep.
 #[inline]

@@ -84,7 +84,7 @@ impl Pinned<'_> {
             *byte = self.with_mapped(addr + offset, |ptr| unsafe { ptr.read_volatile() })?;
         }
 
-        Ok(width.from_bytes(bytes))
+        Ok(width.value_of(bytes))
     }
 
     /// Stores an integer that may reach into a second page.
@@ -152,8 +152,9 @@ impl Memory for Pinned<'_> {
         for (offset, len) in pieces(dst, src) {
             self.with_mapped(to + offset, |to| {
                 self.with_source(&from, offset, |from| {
-                    // SAFETY: Each piece is in a page that is mapped, or in what was loaded. If they
-                    // overlap then the result is unspecified, but nothing beyond it is written.
+                    // SAFETY: Each piece is in a page that is mapped, or in what was loaded. If
+                    // they overlap then the result is unspecified, but nothing beyond it is
+                    // written.
                     unsafe { bindings::memcpy(to.as_ptr().cast(), from.as_ptr().cast(), len) };
                 })
             })??;

@@ -3,9 +3,9 @@
 //! Operands that are loaded ahead.
 //!
 //! Operands that a vector only loads from need no pin if they are loaded before it stores anything,
-//! through their addresses in user space: should that fault then nothing has changed, and the vector
-//! can be started over. Its operations then take them from here, in the order in which they were
-//! loaded.
+//! through their addresses in user space: should that fault then nothing has changed, and the
+//! vector can be started over. Its operations then take them from here, in the order in which they
+//! were loaded.
 
 use super::{
     op::{

@@ -98,7 +98,7 @@ impl Width {
     /// Returns the integer that memory has as the first of `bytes`, zero-extended. The other bytes
     /// must be zero.
     #[inline]
-    pub(super) fn from_bytes(self, bytes: [u8; 8]) -> u64 {
+    pub(super) fn value_of(self, bytes: [u8; 8]) -> u64 {
         if cfg!(target_endian = "big") {
             u64::from_be_bytes(bytes) >> (u64::BITS - self.bits())
         } else {
@@ -766,11 +766,7 @@ mod tests {
             for (byte, value) in bytes.iter_mut().zip(width.to_bytes(value)) {
                 *byte = value;
             }
-            (
-                width.to_bytes(value).count(),
-                bytes,
-                width.from_bytes(bytes),
-            )
+            (width.to_bytes(value).count(), bytes, width.value_of(bytes))
         };
         let one = padded((value as u8).to_ne_bytes());
         let two = padded((value as u16).to_ne_bytes());

@@ -10,13 +10,13 @@
 //! It stays the current one if it is anonymous memory, or if the mapping is shared or not writable.
 //! Otherwise it is the zero page or the page of a file in a private mapping that is writable. The
 //! first store of any thread to its address replaces it, so it is pinned for writing instead: this
-//! replaces it at once. To pin every page for writing would be simpler, but the comparison of a file
-//! would then mark it dirty and allocate its blocks.
+//! replaces it at once. To pin every page for writing would be simpler, but the comparison of a
+//! file would then mark it dirty and allocate its blocks.
 //!
-//! Pinning one page can sleep for as long as another thread wants, with a userfaultfd. Pages that are
-//! pinned already would stay so for as long. Hence a first attempt takes what is present. If that is
-//! not all then its pins are released, everything is made present, and a second attempt takes what is
-//! not present any more, too.
+//! Pinning one page can sleep for as long as another thread wants, with a userfaultfd. Pages that
+//! are pinned already would stay so for as long. Hence a first attempt takes what is present. If
+//! that is not all then its pins are released, everything is made present, and a second attempt
+//! takes what is not present any more, too.
 
 use super::{
     loaded::Loaded,

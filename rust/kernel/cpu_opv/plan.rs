@@ -21,8 +21,8 @@ use crate::page::PAGE_SIZE;
 /// The number of pages that are listed without an allocation.
 pub(super) const INLINE_PAGES: usize = 8;
 
-/// The number of pages that there can be: each operation has two operands, which are no longer than a
-/// page, so that each is in two pages at most.
+/// The number of pages that there can be: each operation has two operands, which are no longer than
+/// a page, so that each is in two pages at most.
 pub(super) const MAX_PAGES: usize = 4 * VEC_LEN_MAX;
 
 /// Why there is no plan.

@@ -2,9 +2,9 @@
 
 //! Reaching the CPU.
 //!
-//! A vector that is run with preemption disabled on its CPU excludes the other threads there. While a
-//! CPU is offline there are none, but other calls may be for it, and it may come online. So those run
-//! where they are, one at a time, and keep the CPU from coming online.
+//! A vector that is run with preemption disabled on its CPU excludes the other threads there. While
+//! a CPU is offline there are none, but other calls may be for it, and it may come online. So those
+//! run where they are, one at a time, and keep the CPU from coming online.
 //!
 //! Lock order: the lock for offline CPUs nests in the hotplug lock.
 
@@ -71,22 +71,23 @@ pub(super) fn reach(cpu: CpuId) -> Result<Reached> {
     })
 }
 
-/// Returns what to hold instead if the task cannot be moved to `cpu` because that is offline.
+/// Returns what to hold after an attempt to move the task to `cpu` has failed.
 ///
-/// The affinity of the task is of no consequence then: the kernel takes a CPU that goes offline away
-/// from it, and nothing runs there.
+/// While the CPU is offline the affinity of the task is of no consequence: nothing runs there, and
+/// the kernel takes such a CPU away from tasks by itself. If it is online by now then the failure
+/// may be of a time when it was not, so it takes a second attempt to tell.
 fn not_moved(cpu: CpuId, error: Error) -> Result<Hold> {
-    let hotplug = hotplug::read_lock();
+    if error == EINTR {
+        return Err(error);
+    }
 
-    if !hotplug.is_online(cpu) {
+    let hotplug = hotplug::read_lock();
+    if hotplug.is_online(cpu) {
+        migrate::disable_on(cpu).map(|migrate| Hold::Moved { _migrate: migrate })
+    } else {
         Ok(Hold::Offline {
             _exclusive: offline::lock(),
             _hotplug: hotplug,
         })
-    } else if error == EBUSY {
-        // It was on its way up or down, which is over now.
-        migrate::disable_on(cpu).map(|migrate| Hold::Moved { _migrate: migrate })
-    } else {
-        Err(error)
     }
 }

@@ -177,7 +177,7 @@ mod tests {
             for (byte, cell) in bytes.iter_mut().zip(self.area(addr, width.bytes())?) {
                 *byte = cell.get();
             }
-            Ok(width.from_bytes(bytes))
+            Ok(width.value_of(bytes))
         }
 
         fn set(&self, addr: u64, width: Width, value: u64) -> Result<(), u64> {

@@ -2,25 +2,25 @@
 
 //! Pinned user pages.
 //!
-//! The kernel may touch the contents of a user page through a mapping of its own only while it holds
-//! a pin, [`FOLL_PIN`], of the page. A plain reference, `FOLL_GET`, keeps the page allocated but
-//! not at its address, and `fork()` does not see it:
+//! The kernel may touch the contents of a user page through a mapping of its own only while it
+//! holds a pin, [`FOLL_PIN`], of the page. A plain reference, `FOLL_GET`, keeps the page allocated
+//! but not at its address, and `fork()` does not see it:
 //!
 //! - The process forks while a page is referenced for writing. Its next store replaces the page,
-//!   which parent and child shared until then, by a copy. A store of the kernel goes to the old page:
-//!   the process loses it, and the child sees it although the child was there before.
-//! - A page that is shared with a child is referenced for reading. Another thread stores to the page,
-//!   so that the process has a copy. The kernel reads the old page, that is, a value that is no
-//!   longer there.
+//!   which parent and child shared until then, by a copy. A store of the kernel goes to the old
+//!   page: the process loses it, and the child sees it although the child was there before.
+//! - A page that is shared with a child is referenced for reading. Another thread stores to the
+//!   page, so that the process has a copy. The kernel reads the old page, that is, a value that is
+//!   no longer there.
 //!
-//! A pin makes `fork()` copy the page for the child at once, and a pin for reading first replaces an
-//! anonymous page that is shared. What it does not prevent is that another thread unmaps, remaps or
-//! truncates the memory. The page is then no longer that of the address, but it is still the
+//! A pin makes `fork()` copy the page for the child at once, and a pin for reading first replaces
+//! an anonymous page that is shared. What it does not prevent is that another thread unmaps, remaps
+//! or truncates the memory. The page is then no longer that of the address, but it is still the
 //! caller's until it is unpinned.
 //!
 //! There are pages that a pin for reading does not make safe against a replacement by a copy: the
-//! zero page, and the page of a file, both in a private mapping that is writable. Those who need the
-//! page to be the current one have to pin it for writing, see [`PinnedPage::is_anon`].
+//! zero page, and the page of a file, both in a private mapping that is writable. Those who need
+//! the page to be the current one have to pin it for writing, see [`PinnedPage::is_anon`].
 //!
 //! C source: [`mm/gup.c`](srctree/mm/gup.c)
 //!
@@ -67,13 +67,14 @@ pub enum Faults {
 
 /// User pages of the current process, pinned.
 ///
-/// They are unpinned when this is dropped. Those that were pinned for writing are marked dirty then,
-/// without which a page that user space has given up with `MADV_FREE` could lose what was written.
+/// They are unpinned when this is dropped. Those that were pinned for writing are marked dirty
+/// then, without which a page that user space has given up with `MADV_FREE` could lose what was
+/// written.
 ///
 /// # Invariants
 ///
-/// The first `len` elements of `slots` are valid pages that are pinned, by a pin each that this value
-/// owns. The first `nr_writes` of them are pinned for writing, the others for reading.
+/// The first `len` elements of `slots` are valid pages that are pinned, by a pin each that this
+/// value owns. The first `nr_writes` of them are pinned for writing, the others for reading.
 pub struct PinnedPages<'a> {
     slots: &'a mut [Slot],
     nr_writes: usize,
@@ -94,14 +95,14 @@ impl<'a> PinnedPages<'a> {
         }
     }
 
-    /// Pins `nr_pages` adjacent pages from the one in which `addr` lies, and adds them to the set in
-    /// order.
+    /// Pins `nr_pages` adjacent pages from the one in which `addr` lies, and adds them to the set
+    /// in order.
     ///
     /// If only some of the pages can be pinned, then these are in the set after the failure: the
     /// length of the set tells which page it was.
     ///
-    /// Pages for writing come before pages for reading, because a pin for writing may replace a page
-    /// by a copy, so that an earlier pin for reading would be of the wrong page.
+    /// Pages for writing come before pages for reading, because a pin for writing may replace a
+    /// page by a copy, so that an earlier pin for reading would be of the wrong page.
     ///
     /// Context: Process context. May sleep, with [`Faults::Handle`] for as long as the handler of a
     /// userfaultfd wants. The memory map lock must not be held.
@@ -241,9 +242,10 @@ impl PinnedPage<'_> {
 
     /// Runs `f` on the address of the page in the kernel, with the page mapped there.
     ///
-    /// The address is valid for [`PAGE_SIZE`](crate::page::PAGE_SIZE) bytes, while `f` runs, and by the current task only.
-    /// User space and other CPUs may load from and store to the memory at any time, so `f` must
-    /// never form a reference to it. Mappings nest, and there are few of them for one task.
+    /// The address is valid for [`PAGE_SIZE`](crate::page::PAGE_SIZE) bytes, while `f` runs, and by
+    /// the current task only. User space and other CPUs may load from and store to the memory at
+    /// any time, so `f` must never form a reference to it. Mappings nest, and there are few of them
+    /// for one task.
     ///
     /// Context: Any. `f` runs with what [`kmap_local_page()`] disables, and must not sleep where
     /// its caller must not.
@@ -272,8 +274,8 @@ impl PinnedPage<'_> {
 ///
 /// It may be gone again at any time after.
 ///
-/// Context: Process context. May sleep, for as long as the handler of a userfaultfd wants. The memory
-/// map lock must not be held.
+/// Context: Process context. May sleep, for as long as the handler of a userfaultfd wants. The
+/// memory map lock must not be held.
 ///
 /// # Errors
 ///
@@ -290,8 +292,8 @@ pub fn fault_in_readable(addr: UserPtr, len: usize) -> Result {
 ///
 /// It may be gone again at any time after.
 ///
-/// Context: Process context. May sleep, for as long as the handler of a userfaultfd wants. The memory
-/// map lock must not be held.
+/// Context: Process context. May sleep, for as long as the handler of a userfaultfd wants. The
+/// memory map lock must not be held.
 ///
 /// # Errors
 ///

@@ -386,6 +386,6 @@ proptest! {
         model::set_integer(&mut expected[..len], value.into());
 
         prop_assert_eq!(width.to_bytes(value).collect::<Vec<_>>(), &expected[..len]);
-        prop_assert_eq!(u128::from(width.from_bytes(expected)), model::integer(&expected[..len]));
+        prop_assert_eq!(u128::from(width.value_of(expected)), model::integer(&expected[..len]));
     }
 }
