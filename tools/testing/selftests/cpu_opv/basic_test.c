@@ -46,10 +46,10 @@ static void expect_op(struct __test_metadata *_metadata, uint64_t *count,
 	struct cpu_op vec[] = { count_op(count), op, count_op(count) };
 	uint64_t before = *count;
 
-	EXPECT_EQ(expected, run(vec, 3)) {
+	ASSERT_EQ(expected, run(vec, 3)) {
 		TH_LOG("op %d, len %u", op.op, op.len);
 	}
-	EXPECT_EQ(before + (expected ? 0 : 2), *count) {
+	ASSERT_EQ(before + (expected ? 0 : 2), *count) {
 		TH_LOG("op %d, len %u", op.op, op.len);
 	}
 }

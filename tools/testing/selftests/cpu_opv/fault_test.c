@@ -195,13 +195,13 @@ static void expect_fault(struct __test_metadata *_metadata, struct cpu_op op,
 	uint64_t count = 0;
 	struct cpu_op vec[] = { count_op(&count), op, count_op(&count) };
 
-	EXPECT_EQ(expected, run(vec, 3)) {
+	ASSERT_EQ(expected, run(vec, 3)) {
 		TH_LOG("op %d, len %u", op.op, op.len);
 	}
-	EXPECT_EQ(expected, run(&op, 1)) {
+	ASSERT_EQ(expected, run(&op, 1)) {
 		TH_LOG("op %d, len %u, alone", op.op, op.len);
 	}
-	EXPECT_EQ(0, count);
+	ASSERT_EQ(0, count);
 }
 
 /* Try an operation with one bad operand, with and without the flags. */
@@ -275,16 +275,16 @@ TEST_F(fault, at_each_index)
 				for (int k = 0; k < CPU_OP_VEC_LEN_MAX; k++)
 					vec[k] = count_op(&self->count);
 				vec[at] = op;
-				EXPECT_EQ(-EFAULT,
+				ASSERT_EQ(-EFAULT,
 					  run(vec, CPU_OP_VEC_LEN_MAX)) {
 					TH_LOG("op %d at %d", type, at);
 				}
 				op_set_expect_fault(&vec[at], i, 1);
-				EXPECT_EQ(-EAGAIN,
+				ASSERT_EQ(-EAGAIN,
 					  run(vec, CPU_OP_VEC_LEN_MAX)) {
 					TH_LOG("op %d at %d", type, at);
 				}
-				EXPECT_EQ(0, self->count);
+				ASSERT_EQ(0, self->count);
 			}
 		}
 	}
