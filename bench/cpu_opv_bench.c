@@ -329,7 +329,7 @@ static struct bench many_adds(const char *group, const char *name, int n, bool o
 	struct bench bench = { .group = group, .name = name, .x = n, .cnt = n };
 
 	for (int i = 0; i < n; i++)
-		bench.vec[i] = add(one_page ? page[0] + 1024 + 8 * i : page[i] + 256);
+		bench.vec[i] = add(one_page ? page[0] + 1024 + 8 * i : page[4 + i] + 256);
 	return bench;
 }
 

@@ -20,7 +20,7 @@ import sys
 STEPS = [
     ("copy in", r"cpu_opv::user::RawVec>?::copy_in|^__x64_sys_cpu_opv_2017#copy|_copy_from_user$"),
     ("validate", r"cpu_opv::op::Vector>?::new|^check_vector$"),
-    ("plan", r"cpu_opv::plan::Plan>?::new|cpu_opv::Room>?::plan|cpu_opv::direct::is_direct"),
+    ("plan", r"cpu_opv::plan::Plan>?::new|cpu_opv::plan::List>?::|cpu_opv::Room>?::plan|cpu_opv::direct::is_direct"),
     ("pin", r"cpu_opv::pin::.*(::pin|::attempt|pin_list|::check|::can_load)$|^pin_vector$|^pin_operand$|get_user_pages_fast$"),
     ("load ahead", r"cpu_opv::pin::Pinned>?::load$|cpu_opv::loaded::Loaded>?::load$"),
     ("reach", r"cpu_opv::reach::|drop_(in_place|glue)<.*reach::Reached|^push_current_to_cpu$|^migrate_enable$"),
@@ -30,6 +30,8 @@ STEPS = [
 BODY = re.compile(r"^rust_cpu_opv$|cpu_opv::|^__(x64|do|se)_sys_cpu_opv(_2017)?$")
 ORDER = ["user", "entry", *[name for name, _ in STEPS], "rest", "interrupt"]
 STEPS = [(name, re.compile(pattern)) for name, pattern in STEPS]
+INSTRUCTION = re.compile(r"\s*([0-9a-f]+):\s+(.*)")
+PREEMPT_COUNT = re.compile(r"(inc|dec|add|sub)l\s+(?:\$(\S+), )?%gs:(-?0x[0-9a-f]+)\(%rip\)")
 
 
 class Kernel:
@@ -37,20 +39,26 @@ class Kernel:
 
     def __init__(self, vmlinux, suffix):
         self.vmlinux, self.suffix = vmlinux, suffix
-        self.starts, self.names = [], []
+        self.starts, self.symbols, self.names = [], [], []
+        self.starts_of_data = {}
         nm = self.run("llvm-nm", "-n", "--defined-only", vmlinux)
-        for line in nm.splitlines():
+        readable = self.run("llvm-cxxfilt", input=nm)
+        for line, shown in zip(nm.splitlines(), readable.splitlines()):
             addr, kind, name = line.split(maxsplit=2)
+            addr = int(addr, 16)
+            if kind in "dD":
+                self.starts_of_data[name] = addr
             if kind not in "tTW" or name.startswith("__pfx_"):
                 continue
-            addr = int(addr, 16)
             if self.starts and self.starts[-1] == addr:
                 continue
             self.starts.append(addr)
-            self.names.append(name)
-        self.start_set = set(self.starts)
+            self.symbols.append(name)
+            self.names.append(shown.split(maxsplit=2)[2])
         self.frames = {}
         self.preempt = {}
+        # The steps of instructions, by the stack that they were met with.
+        self.known = {}
 
     def run(self, tool, *args, **kwargs):
         return subprocess.run([tool + self.suffix, *args], check=True, text=True,
@@ -77,38 +85,23 @@ class Kernel:
             entry = json.loads(line)
             names = [frame["FunctionName"] for frame in entry.get("Symbol", [])]
             self.frames[int(entry["Address"], 16)] = names
-        names = sorted({self.name(self.function(addr)) for addr in addrs})
+        symbols = {self.symbols[bisect.bisect_right(self.starts, addr) - 1] for addr in addrs}
         code = self.run("llvm-objdump", "-d", "--no-show-raw-insn",
-                        "--disassemble-symbols=" + ",".join(names), self.vmlinux)
-        for line in code.splitlines():
-            if "__preempt_count" not in line:
-                continue
-            match = re.match(r"\s*([0-9a-f]+):\s+(inc|dec|add|sub)[lq]?\s+(?:\$(\S+),)?", line)
-            if not match:
-                continue
-            addr, op, value = int(match[1], 16), match[2], match[3]
-            value = int(value, 0) if value else 1
-            if value in (0x7fffffff, 0x80000000, -0x80000000):
-                continue
-            self.preempt[addr] = value if op in ("inc", "add") else -value
+                        "--disassemble-symbols=" + ",".join(sorted(symbols)), self.vmlinux)
+        count = self.starts_of_data["__preempt_count"]
+        lines = [match for match in map(INSTRUCTION.match, code.splitlines()) if match]
+        for line, following in zip(lines, lines[1:]):
+            match = PREEMPT_COUNT.match(line[2])
+            if match and int(following[1], 16) + int(match[3], 16) == count:
+                value = int(match[2], 0) if match[2] else 1
+                self.preempt[int(line[1], 16)] = value if match[1] in ("inc", "add") else -value
 
     def stack_names(self, addr, start):
         """Returns the names of the functions at an instruction, innermost first."""
-        outer = demangled(self.name(start), self.suffix)
+        outer = self.name(start)
         names = self.frames.get(addr) or []
         names = [name for name in names if name and name != "??"]
         return names if names else [outer]
-
-
-DEMANGLED = {}
-
-
-def demangled(name, suffix):
-    if name not in DEMANGLED:
-        DEMANGLED[name] = name if not name.startswith("_R") else subprocess.run(
-            ["llvm-cxxfilt" + suffix, name], check=True, text=True,
-            stdout=subprocess.PIPE).stdout.strip()
-    return DEMANGLED[name]
 
 
 def recordings(path):
@@ -140,9 +133,9 @@ class Call:
         self.total = 0
         self.preempt_off = 0
         self.walk(kernel, blocks)
-        # The stack of the caller is the one whose top entry is stored to.
-        self.stack = max(((high | 0x3fff) + 1 - low for low, high in stores
-                          if (high | 0x3fff) - high < 32), default=0)
+        # The entry of the system call is the first to store to the top of a stack.
+        self.stack = next(((high | 0x3fff) + 1 - low for low, high in stores
+                           if (high | 0x3fff) - high < 32), 0)
 
     def walk(self, kernel, blocks):
         stack = []
@@ -165,7 +158,10 @@ class Call:
                             stack.pop()
                     else:
                         stack.append(start)
-                step, name = self.step(kernel, addr, stack)
+                key = (addr, *stack)
+                if key not in kernel.known:
+                    kernel.known[key] = self.step(kernel, addr, stack)
+                step, name = kernel.known[key]
                 self.steps[step] += 1
                 self.functions[step, name] += 1
                 if same_cpu and addr in kernel.preempt:
@@ -183,7 +179,7 @@ class Call:
         name = inner[0]
         in_body = False
         for depth, start in enumerate(reversed(stack)):
-            names = inner if depth == 0 else [demangled(kernel.name(start), kernel.suffix)]
+            names = inner if depth == 0 else [kernel.name(start)]
             for frame in names:
                 for step, pattern in STEPS:
                     if pattern.search(frame):
