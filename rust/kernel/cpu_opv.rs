@@ -127,7 +127,11 @@ impl Room {
             Err(error) => return Err(error.into()),
         }
 
-        self.many.extend_with(2 * plan::MAX_PAGES, 0, GFP_KERNEL)?;
+        self.many = KVec::with_capacity(2 * plan::MAX_PAGES, GFP_KERNEL)?;
+        while self.many.len() < 2 * plan::MAX_PAGES {
+            self.many.push(0, GFP_KERNEL)?;
+        }
+
         let (pages, slots) = halves(&mut self.many);
         Ok((Plan::new(vector, user::start, pages)?, slots))
     }

@@ -231,20 +231,25 @@ fn pin_list(
     faults: Faults,
     pages: &mut PinnedPages<'_>,
 ) -> Result<(), Failure> {
-    for run in list.chunk_by(|&page, &next| next == page.wrapping_add(PAGE_SIZE)) {
-        let Some(&start) = run.first() else { continue };
+    let mut rest = list;
+
+    while let Some(&start) = rest.first() {
+        let next = |page: &usize| page.checked_add(PAGE_SIZE);
+        let adjacent = rest.iter().zip(core::iter::successors(Some(start), next));
+        let nr_pages = adjacent.take_while(|(&page, next)| page == *next).count();
         let before = pages.len();
 
         pages
-            .pin(start, run.len(), access, faults)
+            .pin(start, nr_pages, access, faults)
             .map_err(|error| {
-                let unpinned = run.get(pages.len() - before).unwrap_or(&start);
+                let unpinned = rest.get(pages.len() - before).unwrap_or(&start);
                 if error == EFAULT {
                     Failure::Fault(*unpinned)
                 } else {
                     Failure::Error(error)
                 }
             })?;
+        rest = rest.get(nr_pages..).unwrap_or_default();
     }
 
     Ok(())
