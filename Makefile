@@ -3,7 +3,7 @@
 # `make help` lists what there is. Everything is built under build/.
 
 # What is given here or in the environment goes to the scripts as it is.
-export BASE KDIR ARCH JOBS CPUS MEMORY KVM FLAVOUR
+export BASE KDIR ARCH JOBS CPUS MEMORY KVM FLAVOUR PROFILE CHECK
 
 .PHONY: help run check vm shell kernel kselftest lint bench patches patches-check
 .PHONY: tools source series host-test clean distclean
@@ -22,7 +22,8 @@ help:
 	@echo '                       (T="name..." runs only these programs)'
 	@echo '  make host-test       the pure modules tested on the host'
 	@echo '  make lint            rustfmt, clippy, rustdoc, checkpatch, kernel-doc, shellcheck'
-	@echo '  make bench           the benchmark'
+	@echo '  make bench           the benchmark: instructions per call; PROFILE=1 also tells where'
+	@echo '                       they go, CHECK=1 fails when a row is worse than bench/baseline.csv'
 	@echo '  make patches         folds the new files into every series and reprints it'
 	@echo '  make patches-check   fails unless every series yields exactly the files here'
 	@echo '  make clean           removes what was built, keeps tools, sources and downloads'
@@ -67,12 +68,10 @@ lint: kernel
 check: tools
 	@scripts/check
 
-bench: export FLAVOUR = bench
 bench:
 	@scripts/tools bench
 	@scripts/source
 	@scripts/series apply
-	@scripts/kernel
 	@scripts/bench
 
 patches: tools
