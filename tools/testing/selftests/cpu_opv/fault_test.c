@@ -340,13 +340,15 @@ TEST_F(fault, invalid_operation_comes_first)
 	EXPECT_EQ(0, self->count);
 }
 
-/* A program cannot even name a vector beyond its own pointers. */
 TEST_F(fault, vector)
 {
 	struct cpu_op *vec = (struct cpu_op *)(unsigned long)self->bad;
 
-	if (variant->place == RELATIVE && sizeof(vec) < sizeof(self->bad))
+	/* A program cannot even name a vector beyond its own pointers. */
+	if (variant->place == RELATIVE && sizeof(vec) < sizeof(self->bad)) {
+		EXPECT_NE((unsigned long)vec, self->bad);
 		return;
+	}
 	EXPECT_EQ(-EFAULT, run(vec, 1));
 	EXPECT_EQ(-EFAULT, run(vec, CPU_OP_VEC_LEN_MAX));
 }
@@ -478,6 +480,45 @@ TEST_F(edge, long_copies_into_the_page)
 	}
 	EXPECT_EQ(0, memcmp(copy, self->pages, self->page));
 	unmap_pages(copy, NR_PAGES);
+}
+
+/*
+ * A difference in the bytes that can be accessed decides a comparison, but does
+ * not make the others accessible.
+ */
+TEST_F(edge, long_comparisons_into_the_page)
+{
+	static const uint32_t lens[] = { 9, 16, 17, 64, 1000,
+					 CPU_OP_DATA_LEN_MAX };
+	const unsigned long start = (unsigned long)self->pages + self->page;
+
+	for (size_t t = 0; t < ARRAY_SIZE(compare_types); t++) {
+		int type = compare_types[t];
+
+		for (size_t l = 0; l < ARRAY_SIZE(lens); l++) {
+			const unsigned long at[] = {
+				start - lens[l] + 1,
+				start - lens[l] / 2,
+				start + self->page - 1,
+			};
+
+			for (size_t k = 0; k < ARRAY_SIZE(at); k++) {
+				struct cpu_op op = op_any(type, self->good,
+							  (void *)at[k],
+							  lens[l]);
+
+				if (!refused(variant->prot, type, 1)) {
+					EXPECT_EQ(type == CPU_COMPARE_EQ_OP,
+						  run(&op, 1));
+					continue;
+				}
+				check_operand(_metadata, op, 1, at[k]);
+				op = op_any(type, (void *)at[k], self->good,
+					    lens[l]);
+				check_operand(_metadata, op, 0, at[k]);
+			}
+		}
+	}
 }
 
 TEST_F(edge, vector_ends_in_the_page)

@@ -211,7 +211,7 @@ struct race {
 	/* The race that each side is ready for. */
 	atomic_int caller;
 	atomic_int writer;
-	/* How long the writer waits before its write. */
+	/* How long the writer waits before its write or, below 0, the caller. */
 	atomic_int delay;
 	volatile uint64_t *q;
 	uint64_t seen[NR_PAGES];
@@ -223,6 +223,12 @@ static void wait_for(atomic_int *value, int expected)
 	for (int i = 1; *value != expected; i++)
 		if (i % 1000 == 0)
 			sched_yield();
+}
+
+static void spin(int turns)
+{
+	while (turns-- > 0)
+		atomic_signal_fence(memory_order_seq_cst);
 }
 
 /* On the CPU of the vector: write first, then look whether the vector has run. */
@@ -237,8 +243,7 @@ static void *write_first(void *arg)
 
 		race->writer = i + 1;
 		wait_for(&race->caller, i + 1);
-		for (int k = race->delay; k > 0; k--)
-			atomic_signal_fence(memory_order_seq_cst);
+		spin(race->delay);
 		*p = 1;
 		atomic_signal_fence(memory_order_seq_cst);
 		race->seen[i] = race->q[i];
@@ -246,12 +251,13 @@ static void *write_first(void *arg)
 	return NULL;
 }
 
-#define MAX_DELAY	200000
+#define MAX_DELAY	2000000
+#define MIN_STEP	200
 
 /*
- * Race one vector and one first write for each page of the area.  The delay is
- * longer after each vector that came too late, and shorter after each that came
- * early, so that the two come to meet.
+ * Race one vector and one first write for each page of the area.  The write is
+ * made later after each vector that came too late, and earlier after each that
+ * did not, so that the two come to meet.
  */
 static void run_races(struct __test_metadata *_metadata, struct race *race,
 		      const int *cpus, int *nr_early, int *nr_late)
@@ -259,7 +265,7 @@ static void run_races(struct __test_metadata *_metadata, struct race *race,
 	uint64_t zero = 0, one = 1;
 	int ret[NR_PAGES];
 	uint64_t random = *nr_early + *nr_late;
-	int delay = race->delay;
+	int delay = race->delay, step;
 	pthread_t writer;
 
 	memset((void *)race->q, 0, NR_PAGES * sizeof(*race->q));
@@ -280,18 +286,21 @@ static void run_races(struct __test_metadata *_metadata, struct race *race,
 		pin_to_cpu(cpus[0]);
 		allow_cpus(cpus, 2);
 		wait_for(&race->writer, i + 1);
-		race->delay = delay * (75 + next_random(&random) % 40) / 100;
+		step = abs(delay) / 4 + MIN_STEP;
+		race->delay = delay + (int)(next_random(&random) % step) -
+			      step / 2;
 		race->caller = i + 1;
+		spin(-race->delay);
 		ret[i] = run_path_on(race->path, vec, 2, race->cpu);
 		if (ret[i] == 0) {
-			delay -= delay / 8;
+			delay -= step;
 			++*nr_early;
 		} else {
-			delay += delay / 8 + 8;
+			delay += step;
 			++*nr_late;
 		}
-		if (delay > MAX_DELAY)
-			delay = MAX_DELAY;
+		if (abs(delay) > MAX_DELAY)
+			delay /= 2;
 	}
 	pthread_join(writer, NULL);
 	race->delay = delay;
