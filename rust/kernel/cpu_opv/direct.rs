@@ -86,7 +86,19 @@ impl Memory for UserMemory {
 
     #[inline]
     fn equal(&self, a: &Operand, b: &Operand) -> Result<bool, Fault> {
-        uaccess::equal_nofault(user::ptr(a), user::ptr(b), a.len as usize).map_err(|_| Fault)
+        let equal = uaccess::equal_nofault(user::ptr(a), user::ptr(b), a.len as usize);
+        let equal = equal.map_err(|_| Fault)?;
+
+        if !equal {
+            // What is behind the difference has to be accessible, too. The areas are no longer than
+            // a page, so that this is so if their ends are.
+            for operand in [a, b] {
+                let last =
+                    user::ptr(operand).wrapping_byte_add((operand.len as usize).wrapping_sub(1));
+                uaccess::load_nofault(last, 1).map_err(|_| Fault)?;
+            }
+        }
+        Ok(equal)
     }
 
     #[inline]
