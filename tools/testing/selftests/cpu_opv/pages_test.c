@@ -583,7 +583,7 @@ TEST_F_TIMEOUT(pages, name, LONG_TIMEOUT)				\
 		   variant->changes);					\
 	MAKE();								\
 	check_store(_metadata, m, path, variant->stores[path],		\
-		    variant->no_access);				\
+		    variant->no_access || variant->changes);		\
 	for (int end = 0; m->len && end < 2; end++) {			\
 		MAKE();							\
 		check_load_across(_metadata, m,				\
