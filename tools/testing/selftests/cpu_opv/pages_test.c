@@ -205,7 +205,7 @@ static int mount_ext4(struct memory *m)
 	place(m, page_size());
 	m->missing = "CONFIG_EXT4_FS or CONFIG_BLK_DEV_LOOP";
 	return make_dir(m) ?:
-	       shell("cd %s && truncate -s 8M image && mkfs.ext4 -q -O ^has_journal image && mkdir ext4 && mount -o loop image ext4",
+	       shell("cd %s && truncate -s 8M image && mkfs.ext4 -q -O ^has_journal image && mkdir ext4 && loop=$(losetup -f --show image) && mount $loop ext4 && losetup -d $loop",
 		     m->dir);
 }
 

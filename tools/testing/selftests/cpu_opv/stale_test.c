@@ -252,7 +252,7 @@ static void *write_first(void *arg)
 }
 
 #define MAX_DELAY	2000000
-#define MIN_STEP	200
+#define MIN_STEP	1000
 
 /*
  * Race one vector and one first write for each page of the area.  The write is
@@ -286,7 +286,7 @@ static void run_races(struct __test_metadata *_metadata, struct race *race,
 		pin_to_cpu(cpus[0]);
 		allow_cpus(cpus, 2);
 		wait_for(&race->writer, i + 1);
-		step = abs(delay) / 4 + MIN_STEP;
+		step = abs(delay) / 2 + MIN_STEP;
 		race->delay = delay + (int)(next_random(&random) % step) -
 			      step / 2;
 		race->caller = i + 1;
