@@ -28,19 +28,19 @@
 
 #define LINUX_FIELD_u32_u64(field)	__u64 field
 #define LINUX_FIELD_u32_u64_INIT_ONSTACK(field, v) \
-	field = (__typeof__(0UL))(v)
+	field = (unsigned long)(v)
 
 #elif __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 
 #define LINUX_FIELD_u32_u64(field)	__u32 field ## _padding, field
 #define LINUX_FIELD_u32_u64_INIT_ONSTACK(field, v) \
-	field ## _padding = 0, field = (__typeof__(0UL))(v)
+	field ## _padding = 0, field = (unsigned long)(v)
 
 #else
 
 #define LINUX_FIELD_u32_u64(field)	__u32 field, field ## _padding
 #define LINUX_FIELD_u32_u64_INIT_ONSTACK(field, v) \
-	field = (__typeof__(0UL))(v), field ## _padding = 0
+	field = (unsigned long)(v), field ## _padding = 0
 
 #endif
 
