@@ -282,15 +282,17 @@ TEST_F_TIMEOUT(cpu, vectors_exclude_each_other, LONG_TIMEOUT)
 	EXPECT_EQ(NR_THREADS * NR_CALLS, sum);
 }
 
-#define NR_SLICES	300
-
+#define MIN_SLICES	100
+#define MIN_CALLS	200
 #define SLICE_NS	100000
 
 struct hog {
 	unsigned long *count;
 	int cpu;
 	int error;
-	bool done;
+	unsigned long slices;
+	bool stop;
+	bool stopped;
 };
 
 static uint64_t now_ns(void)
@@ -334,7 +336,7 @@ static void hog_cpu(struct hog *hog)
 						   &param);
 	if (hog->error)
 		return;
-	for (int i = 0; i < NR_SLICES; i++) {
+	while (!__atomic_load_n(&hog->stop, __ATOMIC_ACQUIRE)) {
 		unsigned long count = __atomic_load_n(hog->count,
 						      __ATOMIC_RELAXED);
 		uint64_t end = now_ns() + SLICE_NS;
@@ -343,6 +345,7 @@ static void hog_cpu(struct hog *hog)
 		while (now_ns() < end)
 			;
 		__atomic_store_n(hog->count, count + 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&hog->slices, 1, __ATOMIC_RELAXED);
 		usleep(500);
 	}
 }
@@ -352,7 +355,7 @@ static void *hog_run(void *arg)
 	struct hog *hog = arg;
 
 	hog_cpu(hog);
-	__atomic_store_n(&hog->done, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&hog->stopped, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -374,7 +377,9 @@ TEST_F_TIMEOUT(cpu, vectors_wait_for_the_cpu, LONG_TIMEOUT)
 		SKIP(return, "needs two CPUs");
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, hog_run, &hog));
-	while (!__atomic_load_n(&hog.done, __ATOMIC_ACQUIRE)) {
+	while (!__atomic_load_n(&hog.stopped, __ATOMIC_ACQUIRE) &&
+	       (calls < MIN_CALLS ||
+		__atomic_load_n(&hog.slices, __ATOMIC_RELAXED) < MIN_SLICES)) {
 		/* Come from another CPU each time. */
 		CPU_CLR(cpu, &self->allowed);
 		ASSERT_EQ(0, sched_setaffinity(0, sizeof(self->allowed),
@@ -385,6 +390,7 @@ TEST_F_TIMEOUT(cpu, vectors_wait_for_the_cpu, LONG_TIMEOUT)
 		ASSERT_EQ(0, run_on(&op, 1, cpu));
 		calls++;
 	}
+	__atomic_store_n(&hog.stop, true, __ATOMIC_RELEASE);
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	set_fair_server(cpu, "50000000");
 	if (hog.error == EPERM || hog.error == EACCES)
@@ -392,9 +398,9 @@ TEST_F_TIMEOUT(cpu, vectors_wait_for_the_cpu, LONG_TIMEOUT)
 	if (hog.error == ENOENT)
 		SKIP(return, "needs CONFIG_DEBUG_FS, mounted");
 	ASSERT_EQ(0, hog.error);
-	TH_LOG("%lu calls", calls);
-	EXPECT_GT(calls, 0);
-	EXPECT_EQ(calls + NR_SLICES, count);
+	EXPECT_EQ(calls + hog.slices, count) {
+		TH_LOG("%lu calls, %lu slices", calls, hog.slices);
+	}
 }
 
 int main(int argc, char **argv)
