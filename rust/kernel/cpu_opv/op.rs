@@ -789,7 +789,7 @@ mod tests {
             assert_eq!(Width::from_len(bytes), Some(width));
             assert_eq!((width.bytes(), width.bits()), (bytes as usize, 8 * bytes));
             for addr in 0..32 {
-                let expected = addr.checked_rem(bytes as usize) == Some(0);
+                let expected = addr % bytes as usize == 0;
                 assert_eq!(
                     (width, addr, width.is_aligned(addr)),
                     (width, addr, expected)
