@@ -3,9 +3,7 @@
  * Where vectors run: on each CPU, from each CPU, and on none that they may not.
  */
 
-#include <fcntl.h>
 #include <pthread.h>
-#include <time.h>
 
 #include "cpu_opv_test.h"
 
@@ -280,127 +278,6 @@ TEST_F_TIMEOUT(cpu, vectors_exclude_each_other, LONG_TIMEOUT)
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		sum += counters.of[cpu].count;
 	EXPECT_EQ(NR_THREADS * NR_CALLS, sum);
-}
-
-#define MIN_SLICES	100
-#define MIN_CALLS	200
-#define SLICE_NS	100000
-
-struct hog {
-	unsigned long *count;
-	int cpu;
-	int error;
-	unsigned long slices;
-	bool stop;
-	bool stopped;
-};
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
-/*
- * The fair server gives fair threads a share of the CPU when real-time ones hog
- * it, in the middle of whatever these do.  Returns an errno, ENOENT where
- * debugfs is not mounted.
- */
-static int set_fair_server(int cpu, const char *runtime_ns)
-{
-	char path[128];
-	int fd, err = 0;
-
-	snprintf(path, sizeof(path),
-		 "/sys/kernel/debug/sched/fair_server/cpu%d/runtime", cpu);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return errno;
-	if (write(fd, runtime_ns, strlen(runtime_ns)) < 0)
-		err = errno;
-	close(fd);
-	return err;
-}
-
-static void hog_cpu(struct hog *hog)
-{
-	struct sched_param param = { .sched_priority = 1 };
-
-	hog->error = run_pinned(hog->cpu) ? errno : 0;
-	if (!hog->error)
-		hog->error = set_fair_server(hog->cpu, "0");
-	if (!hog->error)
-		hog->error = pthread_setschedparam(pthread_self(), SCHED_FIFO,
-						   &param);
-	if (hog->error)
-		return;
-	while (!__atomic_load_n(&hog->stop, __ATOMIC_ACQUIRE)) {
-		unsigned long count = __atomic_load_n(hog->count,
-						      __ATOMIC_RELAXED);
-		uint64_t end = now_ns() + SLICE_NS;
-
-		/* Long enough for others to come in between, if they could. */
-		while (now_ns() < end)
-			;
-		__atomic_store_n(hog->count, count + 1, __ATOMIC_RELAXED);
-		__atomic_fetch_add(&hog->slices, 1, __ATOMIC_RELAXED);
-		usleep(500);
-	}
-}
-
-static void *hog_run(void *arg)
-{
-	struct hog *hog = arg;
-
-	hog_cpu(hog);
-	__atomic_store_n(&hog->stopped, true, __ATOMIC_RELEASE);
-	return NULL;
-}
-
-/*
- * A vector for a CPU runs on that CPU: no thread on it can be in the middle of
- * something.  A real-time thread needs no atomic operations against what has to
- * wait until it sleeps.
- */
-TEST_F_TIMEOUT(cpu, vectors_wait_for_the_cpu, LONG_TIMEOUT)
-{
-	int cpu = nth_cpu(&self->allowed, CPU_COUNT(&self->allowed) - 1);
-	unsigned long count = 0, calls = 0;
-	struct hog hog = { .count = &count, .cpu = cpu };
-	struct cpu_op op = cpu_op_arithmetic(CPU_ADD_OP, &count, 1,
-					     sizeof(count));
-	pthread_t thread;
-
-	if (CPU_COUNT(&self->allowed) < 2)
-		SKIP(return, "needs two CPUs");
-
-	ASSERT_EQ(0, pthread_create(&thread, NULL, hog_run, &hog));
-	while (!__atomic_load_n(&hog.stopped, __ATOMIC_ACQUIRE) &&
-	       (calls < MIN_CALLS ||
-		__atomic_load_n(&hog.slices, __ATOMIC_RELAXED) < MIN_SLICES)) {
-		/* Come from another CPU each time. */
-		CPU_CLR(cpu, &self->allowed);
-		ASSERT_EQ(0, sched_setaffinity(0, sizeof(self->allowed),
-					       &self->allowed));
-		CPU_SET(cpu, &self->allowed);
-		ASSERT_EQ(0, sched_setaffinity(0, sizeof(self->allowed),
-					       &self->allowed));
-		ASSERT_EQ(0, run_on(&op, 1, cpu));
-		calls++;
-	}
-	__atomic_store_n(&hog.stop, true, __ATOMIC_RELEASE);
-	ASSERT_EQ(0, pthread_join(thread, NULL));
-	set_fair_server(cpu, "50000000");
-	if (hog.error == EPERM || hog.error == EACCES)
-		SKIP(return, "needs to be root, for SCHED_FIFO");
-	if (hog.error == ENOENT)
-		SKIP(return, "needs CONFIG_DEBUG_FS, mounted");
-	ASSERT_EQ(0, hog.error);
-	EXPECT_EQ(calls + hog.slices, count) {
-		TH_LOG("%lu calls, %lu slices", calls, hog.slices);
-	}
 }
 
 int main(int argc, char **argv)
