@@ -30,7 +30,7 @@ help:
 	@echo '  make distclean       removes build/'
 	@echo
 	@echo 'Variables:'
-	@echo '  BASE=$(or $(BASE),7.2|6.12)  the kernel to use; default: the newest whose source can be had'
+	@echo '  BASE=$(or $(BASE),7.2)  the kernel to use; default: the newest whose source can be had'
 	@echo '  KDIR=DIR       your own kernel git tree instead'
 	@echo '  FLAVOUR=run|debug|bench  the kernel configuration (configs/); default: run'
 	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
