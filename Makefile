@@ -6,7 +6,7 @@
 export BASE KDIR ARCH JOBS CPUS MEMORY KVM FLAVOUR PROFILE CHECK
 
 .PHONY: help run check vm shell kernel kselftest lint bench patches patches-check
-.PHONY: tools source series host-test clean distclean
+.PHONY: tools source series host-test abi-test clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -21,6 +21,7 @@ help:
 	@echo '  make kselftest       builds the self-tests and runs them in the guest, and KUnit'
 	@echo '                       (T="name..." runs only these programs)'
 	@echo '  make host-test       the pure modules tested on the host'
+	@echo '  make abi-test        the layout of the ABI checked for several targets'
 	@echo '  make lint            rustfmt, clippy, rustdoc, checkpatch, kernel-doc, shellcheck'
 	@echo '  make bench           the benchmark: instructions per call; PROFILE=1 also tells where'
 	@echo '                       they go, CHECK=1 fails when a row is worse than bench/baseline.csv'
@@ -61,6 +62,9 @@ kselftest: kernel
 
 host-test: tools
 	@scripts/host-test
+
+abi-test: series
+	@scripts/abi-test
 
 lint: kernel
 	@scripts/lint
