@@ -36,7 +36,7 @@ use crate::{
 /// then.
 ///
 /// Context: Process context. May sleep.
-#[inline]
+#[inline(never)]
 pub(super) fn run(vector: Vector<'_>, cpu: CpuId) -> Result<Option<Outcome>> {
     if !vector.stores_last() {
         return Ok(None);

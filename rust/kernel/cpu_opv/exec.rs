@@ -127,6 +127,28 @@ impl Memory for Pinned<'_> {
         }
     }
 
+    #[inline]
+    fn update(
+        &self,
+        operand: &Operand,
+        width: Width,
+        f: impl FnOnce(u64) -> u64,
+    ) -> Result<(), Missing> {
+        let addr = user::untagged(operand.addr);
+
+        if width.is_aligned(addr) {
+            self.with_mapped(addr, |ptr| {
+                // SAFETY: The integer is aligned, and thus in the page that is mapped.
+                let value = unsafe { load(ptr, width) };
+                // SAFETY: As above.
+                unsafe { store(ptr, width, f(value)) }
+            })
+        } else {
+            let value = self.load_bytes(addr, width)?;
+            self.store_bytes(addr, width, f(value))
+        }
+    }
+
     fn equal(&self, a: &Operand, b: &Operand) -> Result<bool, Missing> {
         let (from_a, from_b) = (self.source(a)?, self.source(b)?);
 

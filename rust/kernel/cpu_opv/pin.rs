@@ -189,6 +189,10 @@ impl Pinned<'_> {
     /// no part of it is in a page that is written, nor at any other one, if those pages are
     /// anonymous: they are at one address only while they are pinned.
     fn can_load(&self, vector: Vector<'_>) -> bool {
+        if self.plan.reads().is_empty() {
+            return true;
+        }
+
         let mut room = Loaded::ROOM;
         let fits = vector.try_for_each_operand(|operand, access| {
             let start = user::untagged(operand.addr);

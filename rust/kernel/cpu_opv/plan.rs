@@ -37,9 +37,10 @@ pub(super) enum Error {
 /// The user pages of a vector, by address.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
-    /// The pages to write, then the pages only to read. No page is listed twice.
-    pages: &'a mut [usize],
+    /// The pages to write, then the pages only to read, then free room. No page is listed twice.
+    room: &'a mut [usize],
     nr_writes: usize,
+    len: usize,
 }
 
 impl<'a> Plan<'a> {
@@ -47,44 +48,71 @@ impl<'a> Plan<'a> {
     ///
     /// `start` returns the address at which an operand starts, without a tag, if the whole of it is
     /// in user memory.
+    #[inline]
     pub(super) fn new(
         vector: Vector<'_>,
         start: impl Fn(&Operand) -> Option<usize>,
         room: &'a mut [usize],
     ) -> Result<Self, Error> {
-        let mut list = List { room, len: 0 };
+        let mut plan = Self {
+            room,
+            nr_writes: 0,
+            len: 0,
+        };
 
-        list.add(vector, Access::Write, &start)?;
-        let nr_writes = list.len;
-        list.add(vector, Access::Read, &start)?;
+        vector.try_for_each_operand(|operand, access| {
+            let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
+            pages(start, operand.len as usize).try_for_each(|page| plan.add(page, access))
+        })?;
 
-        let List { room, len } = list;
-        let pages = room.get_mut(..len).unwrap_or_default();
-        Ok(Self { pages, nr_writes })
+        Ok(plan)
+    }
+
+    /// Adds a page, after the others of its kind. One that is only read so far may become one that
+    /// is written.
+    #[inline]
+    fn add(&mut self, page: usize, access: Access) -> Result<(), Error> {
+        let from = self.position(page).unwrap_or(self.len);
+        let to = match access {
+            Access::Write if from < self.nr_writes => return Ok(()),
+            Access::Write => self.nr_writes,
+            Access::Read if from < self.len => return Ok(()),
+            Access::Read => from,
+        };
+
+        // The pages in between move up by one.
+        let mut moving = page;
+        for place in self.room.get_mut(to..=from).ok_or(Error::NeedsRoom)? {
+            core::mem::swap(place, &mut moving);
+        }
+        self.len = self.len.max(from + 1);
+        self.nr_writes += usize::from(access == Access::Write);
+
+        Ok(())
     }
 
     /// Returns the pages that are written.
     #[inline]
     pub(super) fn writes(&self) -> &[usize] {
-        self.pages.get(..self.nr_writes).unwrap_or_default()
+        self.room.get(..self.nr_writes).unwrap_or_default()
     }
 
     /// Returns the pages that are only read.
     #[inline]
     pub(super) fn reads(&self) -> &[usize] {
-        self.pages.get(self.nr_writes..).unwrap_or_default()
+        self.room.get(self.nr_writes..self.len).unwrap_or_default()
     }
 
     /// Returns the pages that are written, followed by those that are only read.
     #[inline]
     pub(super) fn all(&self) -> &[usize] {
-        self.pages
+        self.room.get(..self.len).unwrap_or_default()
     }
 
     /// Returns the position of a page in the list of all.
     #[inline]
     pub(super) fn position(&self, page: usize) -> Option<usize> {
-        self.pages.iter().position(|&known| known == page)
+        self.all().iter().position(|&known| known == page)
     }
 
     /// Returns how much of an area is in pages that are written.
@@ -102,16 +130,9 @@ impl<'a> Plan<'a> {
 
     /// Makes a page that is only read one that is written.
     pub(super) fn upgrade(&mut self, page: usize) {
-        let reads = self.pages.get_mut(self.nr_writes..).unwrap_or_default();
-
-        if let Some((first, rest)) = reads.split_first_mut() {
-            if *first != page {
-                let Some(read) = rest.iter_mut().find(|read| **read == page) else {
-                    return;
-                };
-                core::mem::swap(first, read);
-            }
-            self.nr_writes += 1;
+        if self.reads().contains(&page) {
+            // There is room, for the page only moves.
+            let _ = self.add(page, Access::Write);
         }
     }
 }
@@ -123,44 +144,6 @@ pub(super) enum Share {
     Part,
     None,
 }
-
-/// A list that grows in the room given.
-struct List<'a> {
-    room: &'a mut [usize],
-    len: usize,
-}
-
-impl List<'_> {
-    /// Adds the pages of the operands of one kind of access.
-    #[inline]
-    fn add(
-        &mut self,
-        vector: Vector<'_>,
-        access: Access,
-        start: impl Fn(&Operand) -> Option<usize>,
-    ) -> Result<(), Error> {
-        vector.try_for_each_operand(|operand, this| {
-            if this == access {
-                let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
-                for page in pages(start, operand.len as usize) {
-                    self.insert(page).map_err(|Full| Error::NeedsRoom)?;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    #[inline]
-    fn insert(&mut self, page: usize) -> Result<(), Full> {
-        if !self.room.iter().take(self.len).any(|&known| known == page) {
-            *self.room.get_mut(self.len).ok_or(Full)? = page;
-            self.len += 1;
-        }
-        Ok(())
-    }
-}
-
-struct Full;
 
 /// Returns the address of the page in which `addr` lies.
 #[inline]

@@ -26,6 +26,18 @@ pub(super) trait Memory {
     /// Stores the low bits of `value` as an integer, by one access if it is naturally aligned.
     fn store(&self, operand: &Operand, width: Width, value: u64) -> Result<(), Self::Fault>;
 
+    /// Replaces an integer by what `f` makes of it, by one load and one store if it is naturally
+    /// aligned. The value that `f` gets is zero-extended, and the low bits of its result are stored.
+    #[inline]
+    fn update(
+        &self,
+        operand: &Operand,
+        width: Width,
+        f: impl FnOnce(u64) -> u64,
+    ) -> Result<(), Self::Fault> {
+        self.store(operand, width, f(self.load(operand, width)?))
+    }
+
     /// Compares two areas of one length.
     fn equal(&self, a: &Operand, b: &Operand) -> Result<bool, Self::Fault>;
 
@@ -74,8 +86,7 @@ pub(super) fn run<M: Memory>(vector: Vector<'_>, memory: &M) -> Result<Outcome, 
                 if release {
                     memory.barrier();
                 }
-                let value = memory.load(&p, width)?;
-                memory.store(&p, width, update.apply(value))?;
+                memory.update(&p, width, |value| update.apply(value))?;
             }
 
             Op::Barrier => memory.barrier(),

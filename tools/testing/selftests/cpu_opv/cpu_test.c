@@ -4,6 +4,8 @@
  */
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include "cpu_opv_test.h"
 
@@ -278,6 +280,126 @@ TEST_F_TIMEOUT(cpu, vectors_exclude_each_other, LONG_TIMEOUT)
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		sum += counters.of[cpu].count;
 	EXPECT_EQ(NR_THREADS * NR_CALLS, sum);
+}
+
+#define MIN_SLICES	100
+#define MIN_CALLS	200
+#define SLICE_NS	100000
+
+struct hog {
+	unsigned long *count;
+	int cpu;
+	int error;
+	/* All slices, those that were not interrupted, and of these the bad. */
+	unsigned long slices;
+	unsigned long whole;
+	unsigned long disturbed;
+	bool stop;
+	bool stopped;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+static long context_switches(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nvcsw + usage.ru_nivcsw;
+}
+
+/*
+ * Have the CPU for a while, in which no vector may run on it, and then store.
+ * The fair server may give the CPU to another thread meanwhile, but not without
+ * a context switch: such a slice tells nothing.
+ */
+static void hog_slice(struct hog *hog)
+{
+	long switches = context_switches();
+	unsigned long count = __atomic_load_n(hog->count, __ATOMIC_RELAXED);
+	uint64_t end = now_ns() + SLICE_NS;
+	bool changed;
+
+	while (now_ns() < end)
+		;
+	changed = __atomic_load_n(hog->count, __ATOMIC_RELAXED) != count;
+	if (context_switches() == switches) {
+		hog->disturbed += changed;
+		__atomic_fetch_add(&hog->whole, 1, __ATOMIC_RELAXED);
+	}
+	__atomic_fetch_add(hog->count, 1, __ATOMIC_RELAXED);
+	hog->slices++;
+}
+
+static void hog_cpu(struct hog *hog)
+{
+	struct sched_param param = { .sched_priority = 1 };
+
+	hog->error = run_pinned(hog->cpu) ? errno : 0;
+	if (!hog->error)
+		hog->error = pthread_setschedparam(pthread_self(), SCHED_FIFO,
+						   &param);
+	while (!hog->error && !__atomic_load_n(&hog->stop, __ATOMIC_ACQUIRE)) {
+		hog_slice(hog);
+		usleep(500);
+	}
+}
+
+static void *hog_run(void *arg)
+{
+	struct hog *hog = arg;
+
+	hog_cpu(hog);
+	__atomic_store_n(&hog->stopped, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/*
+ * A vector for a CPU runs on that CPU, so not while a real-time thread runs
+ * there.  Preemption is disabled, so that this thread, which takes the CPU from
+ * all others, does not store in the middle of a vector.
+ */
+TEST_F_TIMEOUT(cpu, vectors_wait_for_the_cpu, LONG_TIMEOUT)
+{
+	int cpu = nth_cpu(&self->allowed, CPU_COUNT(&self->allowed) - 1);
+	unsigned long count = 0, calls = 0;
+	struct hog hog = { .count = &count, .cpu = cpu };
+	struct cpu_op op = cpu_op_arithmetic(CPU_ADD_OP, &count, 1,
+					     sizeof(count));
+	pthread_t thread;
+
+	if (CPU_COUNT(&self->allowed) < 2)
+		SKIP(return, "needs two CPUs");
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, hog_run, &hog));
+	while (!__atomic_load_n(&hog.stopped, __ATOMIC_ACQUIRE) &&
+	       (calls < MIN_CALLS ||
+		__atomic_load_n(&hog.whole, __ATOMIC_RELAXED) < MIN_SLICES)) {
+		/* Come from another CPU each time. */
+		CPU_CLR(cpu, &self->allowed);
+		ASSERT_EQ(0, sched_setaffinity(0, sizeof(self->allowed),
+					       &self->allowed));
+		CPU_SET(cpu, &self->allowed);
+		ASSERT_EQ(0, sched_setaffinity(0, sizeof(self->allowed),
+					       &self->allowed));
+		ASSERT_EQ(0, run_on(&op, 1, cpu));
+		calls++;
+	}
+	__atomic_store_n(&hog.stop, true, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	if (hog.error == EPERM)
+		SKIP(return, "needs the right to use SCHED_FIFO");
+	ASSERT_EQ(0, hog.error);
+	TH_LOG("%lu calls, %lu slices, %lu of them whole", calls, hog.slices,
+	       hog.whole);
+	EXPECT_EQ(0, hog.disturbed);
+	EXPECT_EQ(calls + hog.slices, count);
 }
 
 int main(int argc, char **argv)
