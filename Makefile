@@ -3,9 +3,9 @@
 # `make help` lists what there is. Everything is built under build/.
 
 # What is given here or in the environment goes to the scripts as it is.
-export BASE KDIR ARCH JOBS CPUS MEMORY KVM FLAVOUR PROFILE CHECK
+export BASE KDIR ARCH JOBS CPUS MEMORY KVM FLAVOUR PROFILE CHECK MINUTES
 
-.PHONY: help run check vm shell kernel kselftest lint bench patches patches-check
+.PHONY: help run check vm shell kernel kselftest soak lint bench patches patches-check
 .PHONY: tools source series host-test abi-test clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -20,6 +20,7 @@ help:
 	@echo '  make kernel          applies the series and builds the kernel'
 	@echo '  make kselftest       builds the self-tests and runs them in the guest, and KUnit'
 	@echo '                       (T="name..." runs only these programs)'
+	@echo '  make soak MINUTES=n  random load of all kinds with CPU hotplug, for n minutes (default: 5)'
 	@echo '  make host-test       the pure modules tested on the host'
 	@echo '  make abi-test        the layout of the ABI checked for several targets'
 	@echo '  make lint            rustfmt, clippy, rustdoc, checkpatch, kernel-doc, shellcheck'
@@ -59,6 +60,9 @@ shell:
 
 kselftest: kernel
 	@scripts/kselftest $(T)
+
+soak: kernel
+	@scripts/soak
 
 host-test: tools
 	@scripts/host-test

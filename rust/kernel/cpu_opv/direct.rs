@@ -61,7 +61,7 @@ pub(super) fn run(vector: Vector<'_>, cpu: CpuId) -> Result<Option<Outcome>> {
 fn has_used_all(vector: Vector<'_>, outcome: Outcome) -> bool {
     match outcome {
         Outcome::Completed => true,
-        Outcome::Stopped(index) => vector.ops().nth(index + 1).is_none(),
+        Outcome::Stopped(index) => index + 1 == vector.len(),
     }
 }
 

@@ -31,6 +31,95 @@ pub(super) struct RawOp {
     pub(super) args: [u64; 3],
 }
 
+impl RawOp {
+    /// Returns the type of the operation, one of [`uapi::cpu_op_type`] if it is valid.
+    #[inline]
+    fn kind(&self) -> u32 {
+        // CAST: No type of operation is negative.
+        self.op as u32
+    }
+
+    /// Returns whether the operation is valid by itself.
+    #[inline]
+    fn is_valid(&self) -> bool {
+        match self.kind() {
+            uapi::cpu_op_type_CPU_COMPARE_EQ_OP
+            | uapi::cpu_op_type_CPU_COMPARE_NE_OP
+            | uapi::cpu_op_type_CPU_MEMCPY_OP
+            | uapi::cpu_op_type_CPU_MEMCPY_RELEASE_OP => self.len <= DATA_LEN_MAX,
+            uapi::cpu_op_type_CPU_ADD_OP
+            | uapi::cpu_op_type_CPU_ADD_RELEASE_OP
+            | uapi::cpu_op_type_CPU_OR_OP
+            | uapi::cpu_op_type_CPU_AND_OP
+            | uapi::cpu_op_type_CPU_XOR_OP => Width::from_len(self.len).is_some(),
+            uapi::cpu_op_type_CPU_LSHIFT_OP | uapi::cpu_op_type_CPU_RSHIFT_OP => {
+                Width::from_len(self.len).is_some_and(|width| self.shift_count() < width.bits())
+            }
+            uapi::cpu_op_type_CPU_MB_OP => self.len == 0,
+            _ => false,
+        }
+    }
+
+    /// Returns how many operands there are.
+    #[inline]
+    fn nr_operands(&self) -> usize {
+        match self.kind() {
+            uapi::cpu_op_type_CPU_COMPARE_EQ_OP
+            | uapi::cpu_op_type_CPU_COMPARE_NE_OP
+            | uapi::cpu_op_type_CPU_MEMCPY_OP
+            | uapi::cpu_op_type_CPU_MEMCPY_RELEASE_OP => 2,
+            uapi::cpu_op_type_CPU_MB_OP => 0,
+            _ => 1,
+        }
+    }
+
+    /// Returns whether the first operand is stored to. None is stored to but the first.
+    #[inline]
+    fn stores(&self) -> bool {
+        !matches!(
+            self.kind(),
+            uapi::cpu_op_type_CPU_COMPARE_EQ_OP
+                | uapi::cpu_op_type_CPU_COMPARE_NE_OP
+                | uapi::cpu_op_type_CPU_MB_OP
+        )
+    }
+
+    /// Returns the operand of an index, below the number of operands.
+    #[inline]
+    fn operand(&self, index: usize) -> Operand {
+        let [first, second, tail] = self.args;
+        let is_shift = matches!(
+            self.kind(),
+            uapi::cpu_op_type_CPU_LSHIFT_OP | uapi::cpu_op_type_CPU_RSHIFT_OP
+        );
+        let (addr, expect_fault) = match index {
+            0 if is_shift => (first, second.to_ne_bytes()[4]),
+            0 => (first, tail.to_ne_bytes()[0]),
+            _ => (second, tail.to_ne_bytes()[1]),
+        };
+
+        Operand {
+            addr,
+            len: self.len,
+            expect_fault: expect_fault != 0,
+        }
+    }
+
+    /// Returns the integer of an arithmetic or bitwise operation.
+    #[inline]
+    fn value(&self) -> u64 {
+        let [_, value, _] = self.args;
+        value
+    }
+
+    /// Returns by how many bits a shift operation shifts.
+    #[inline]
+    fn shift_count(&self) -> u32 {
+        let [b0, b1, b2, b3, ..] = self.value().to_ne_bytes();
+        u32::from_ne_bytes([b0, b1, b2, b3])
+    }
+}
+
 /// The vector is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Invalid;
@@ -80,6 +169,17 @@ impl Width {
             4 => Some(Self::Four),
             8 => Some(Self::Eight),
             _ => None,
+        }
+    }
+
+    /// Returns the width of an integer of `len` bytes, of which it is known that there is one.
+    #[inline]
+    fn from_valid_len(len: u32) -> Self {
+        match len {
+            1 => Self::One,
+            2 => Self::Two,
+            4 => Self::Four,
+            _ => Self::Eight,
         }
     }
 
@@ -177,136 +277,43 @@ pub(super) enum Op {
 }
 
 impl Op {
-    /// Decodes one operation, by itself.
-    #[inline]
-    fn decode(raw: &RawOp) -> Result<Self, Invalid> {
-        let op = u32::try_from(raw.op).map_err(|_| Invalid)?;
-
-        match op {
-            uapi::cpu_op_type_CPU_COMPARE_EQ_OP => Self::compare(raw, true),
-            uapi::cpu_op_type_CPU_COMPARE_NE_OP => Self::compare(raw, false),
-            uapi::cpu_op_type_CPU_MEMCPY_OP => Self::copy(raw, false),
-            uapi::cpu_op_type_CPU_MEMCPY_RELEASE_OP => Self::copy(raw, true),
-            uapi::cpu_op_type_CPU_ADD_OP => Self::update(raw, Update::Add, false),
-            uapi::cpu_op_type_CPU_ADD_RELEASE_OP => Self::update(raw, Update::Add, true),
-            uapi::cpu_op_type_CPU_OR_OP => Self::update(raw, Update::Or, false),
-            uapi::cpu_op_type_CPU_AND_OP => Self::update(raw, Update::And, false),
-            uapi::cpu_op_type_CPU_XOR_OP => Self::update(raw, Update::Xor, false),
-            uapi::cpu_op_type_CPU_LSHIFT_OP => Self::shift(raw, Update::LeftShift),
-            uapi::cpu_op_type_CPU_RSHIFT_OP => Self::shift(raw, Update::RightShift),
-            uapi::cpu_op_type_CPU_MB_OP if raw.len == 0 => Ok(Self::Barrier),
-            _ => Err(Invalid),
-        }
-    }
-
-    #[inline]
-    fn compare(raw: &RawOp, equal: bool) -> Result<Self, Invalid> {
-        let (a, b) = Self::two_operands(raw)?;
-        Ok(Self::Compare { a, b, equal })
-    }
-
-    #[inline]
-    fn copy(raw: &RawOp, release: bool) -> Result<Self, Invalid> {
-        let (dst, src) = Self::two_operands(raw)?;
-        Ok(Self::Copy { dst, src, release })
-    }
-
-    #[inline]
-    fn update(raw: &RawOp, update: fn(u64) -> Update, release: bool) -> Result<Self, Invalid> {
-        let [addr, value, tail] = raw.args;
-        let [expect_fault, ..] = tail.to_ne_bytes();
-
-        Self::integer(raw, addr, expect_fault, update(value), release)
-    }
-
-    #[inline]
-    fn shift(raw: &RawOp, update: fn(u32) -> Update) -> Result<Self, Invalid> {
-        let [addr, tail, _] = raw.args;
-        let [b0, b1, b2, b3, expect_fault, ..] = tail.to_ne_bytes();
-        let bits = u32::from_ne_bytes([b0, b1, b2, b3]);
-
-        match Width::from_len(raw.len) {
-            Some(width) if bits < width.bits() => {
-                Self::integer(raw, addr, expect_fault, update(bits), false)
-            }
-            _ => Err(Invalid),
-        }
-    }
-
-    #[inline]
-    fn integer(
-        raw: &RawOp,
-        addr: u64,
-        expect_fault: u8,
-        update: Update,
-        release: bool,
-    ) -> Result<Self, Invalid> {
-        Ok(Self::Update {
-            p: Operand {
-                addr,
-                len: raw.len,
-                expect_fault: expect_fault != 0,
-            },
-            width: Width::from_len(raw.len).ok_or(Invalid)?,
+    /// Decodes an operation that is valid.
+    ///
+    /// Always in line: what runs the operation then jumps where its type says, and no copy of the
+    /// result is made.
+    #[inline(always)]
+    fn decode(raw: &RawOp) -> Self {
+        let compare = |equal| Self::Compare {
+            a: raw.operand(0),
+            b: raw.operand(1),
+            equal,
+        };
+        let copy = |release| Self::Copy {
+            dst: raw.operand(0),
+            src: raw.operand(1),
+            release,
+        };
+        let update = |update, release| Self::Update {
+            p: raw.operand(0),
+            width: Width::from_valid_len(raw.len),
             update,
             release,
-        })
-    }
-
-    #[inline]
-    fn two_operands(raw: &RawOp) -> Result<(Operand, Operand), Invalid> {
-        if raw.len > DATA_LEN_MAX {
-            return Err(Invalid);
-        }
-
-        let [first, second, tail] = raw.args;
-        let [expect_fault_first, expect_fault_second, ..] = tail.to_ne_bytes();
-        let operand = |addr, expect_fault| Operand {
-            addr,
-            len: raw.len,
-            expect_fault: expect_fault != 0,
         };
 
-        Ok((
-            operand(first, expect_fault_first),
-            operand(second, expect_fault_second),
-        ))
-    }
-
-    /// Returns the operand that is stored to, if any.
-    #[inline]
-    pub(super) fn stores_to(self) -> Option<Operand> {
-        match self {
-            Self::Copy { dst: operand, .. } | Self::Update { p: operand, .. } => {
-                Some(operand).filter(|operand| operand.len != 0)
-            }
-            Self::Compare { .. } | Self::Barrier => None,
-        }
-    }
-
-    /// Calls `f` with each operand that takes memory, in the order in which user space lists them,
-    /// until it fails.
-    #[inline]
-    fn try_for_each_operand<E>(
-        self,
-        mut f: impl FnMut(Operand, Access) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut f = |operand: Operand, access| match operand.len {
-            0 => Ok(()),
-            _ => f(operand, access),
-        };
-
-        match self {
-            Self::Compare { a, b, .. } => {
-                f(a, Access::Read)?;
-                f(b, Access::Read)
-            }
-            Self::Copy { dst, src, .. } => {
-                f(dst, Access::Write)?;
-                f(src, Access::Read)
-            }
-            Self::Update { p, .. } => f(p, Access::Write),
-            Self::Barrier => Ok(()),
+        match raw.kind() {
+            uapi::cpu_op_type_CPU_COMPARE_EQ_OP => compare(true),
+            uapi::cpu_op_type_CPU_COMPARE_NE_OP => compare(false),
+            uapi::cpu_op_type_CPU_MEMCPY_OP => copy(false),
+            uapi::cpu_op_type_CPU_MEMCPY_RELEASE_OP => copy(true),
+            uapi::cpu_op_type_CPU_ADD_OP => update(Update::Add(raw.value()), false),
+            uapi::cpu_op_type_CPU_ADD_RELEASE_OP => update(Update::Add(raw.value()), true),
+            uapi::cpu_op_type_CPU_OR_OP => update(Update::Or(raw.value()), false),
+            uapi::cpu_op_type_CPU_AND_OP => update(Update::And(raw.value()), false),
+            uapi::cpu_op_type_CPU_XOR_OP => update(Update::Xor(raw.value()), false),
+            uapi::cpu_op_type_CPU_LSHIFT_OP => update(Update::LeftShift(raw.shift_count()), false),
+            uapi::cpu_op_type_CPU_RSHIFT_OP => update(Update::RightShift(raw.shift_count()), false),
+            // There is no other valid one.
+            _ => Self::Barrier,
         }
     }
 }
@@ -325,10 +332,11 @@ enum Stores {
 impl Stores {
     /// Returns what a vector stores with one operation more.
     #[inline]
-    fn and(self, op: Op) -> Self {
-        match (self, op.stores_to()) {
-            (Self::None, None) => Self::None,
-            (Self::None, Some(operand)) if operand.is_one_access() => Self::Last,
+    fn and(self, op: &RawOp) -> Self {
+        let stores = op.stores() && op.len != 0;
+        match self {
+            Self::None if !stores => Self::None,
+            Self::None if op.operand(0).is_one_access() => Self::Last,
             _ => Self::Other,
         }
     }
@@ -338,7 +346,7 @@ impl Stores {
 ///
 /// # Invariants
 ///
-/// Each element decodes.
+/// Each element is valid, and so is their sum.
 #[derive(Clone, Copy)]
 pub(super) struct Vector<'a> {
     raw: &'a [RawOp],
@@ -355,23 +363,31 @@ impl<'a> Vector<'a> {
         let mut stores = Stores::None;
         let mut sum = 0u32;
         for op in raw {
-            stores = stores.and(Op::decode(op)?);
-            // Each of the few lengths is limited, so this does not saturate.
-            sum = sum.saturating_add(op.len);
+            if !op.is_valid() {
+                return Err(Invalid);
+            }
+            stores = stores.and(op);
+            // Each of the few lengths is limited, so this does not wrap.
+            sum = sum.wrapping_add(op.len);
         }
         if sum > VEC_DATA_LEN_MAX {
             return Err(Invalid);
         }
 
-        // INVARIANT: Each element was just decoded.
+        // INVARIANT: This was just checked.
         Ok(Self { raw, stores })
     }
 
     /// Returns the operations in order.
     #[inline]
     pub(super) fn ops(self) -> impl Iterator<Item = Op> + 'a {
-        // By the type invariant, this passes over nothing.
-        self.raw.iter().filter_map(|raw| Op::decode(raw).ok())
+        self.raw.iter().map(Op::decode)
+    }
+
+    /// Returns the number of operations.
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        self.raw.len()
     }
 
     /// Returns whether nothing is stored before the last operation, and by that at most one integer
@@ -387,8 +403,19 @@ impl<'a> Vector<'a> {
         self,
         mut f: impl FnMut(Operand, Access) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.ops()
-            .try_for_each(|op| op.try_for_each_operand(&mut f))
+        for raw in self.raw {
+            let nr_operands = if raw.len == 0 { 0 } else { raw.nr_operands() };
+            for index in 0..nr_operands {
+                let access = if index == 0 && raw.stores() {
+                    Access::Write
+                } else {
+                    Access::Read
+                };
+                f(raw.operand(index), access)?;
+            }
+        }
+
+        Ok(())
     }
 }
 
@@ -610,25 +637,6 @@ mod tests {
         }
         for op in [ADD, ADD_RELEASE, OR, AND, XOR] {
             assert_eq!(accesses(op), [Some((a, Access::Write)), None, None]);
-        }
-    }
-
-    #[test]
-    fn all_but_comparisons_barriers_and_empty_copies_store() {
-        let stores_to = |op, len| decoded(&raw(op, len, [A, 0, 0])).and_then(Op::stores_to);
-
-        for op in [MEMCPY, MEMCPY_RELEASE].into_iter().chain(INTEGERS) {
-            assert_eq!(stores_to(op, 8), Some(operand(A, 8, false)));
-        }
-        for (op, len) in [
-            (COMPARE_EQ, 8),
-            (COMPARE_NE, 8),
-            (MB, 0),
-            (MEMCPY, 0),
-            (MEMCPY_RELEASE, 0),
-        ] {
-            assert!(decoded(&raw(op, len, [A, 0, 0])).is_some());
-            assert_eq!(stores_to(op, len), None);
         }
     }
 

@@ -131,7 +131,8 @@ impl Pinned<'_> {
     /// Returns the page at the address `page`, if it is pinned.
     #[inline]
     pub(super) fn page(&self, page: usize) -> Option<PinnedPage<'_>> {
-        self.pages.get(self.plan.position(page)?)
+        let mut pages = self.plan.all().iter().zip(self.pages.iter());
+        pages.find_map(|(&known, pinned)| (known == page).then_some(pinned))
     }
 
     /// Returns what was loaded ahead.
@@ -263,9 +264,7 @@ fn pin_list(
 fn check(plan: &Plan<'_>, pages: &PinnedPages<'_>) -> Result<(), Failure> {
     let nr_writes = plan.writes().len();
 
-    for (index, &addr) in plan.all().iter().enumerate().take(pages.len()) {
-        let page = pages.get(index).ok_or(Failure::Fault(addr))?;
-
+    for (index, (&addr, page)) in plan.all().iter().zip(pages.iter()).enumerate() {
         if page.is_hwpoison() {
             return Err(Failure::Fault(addr));
         }
@@ -294,19 +293,36 @@ fn is_private_writable(addr: usize) -> Result<bool, Failure> {
 /// # Errors
 ///
 /// - [`EFAULT`], or [`EAGAIN`] if the caller is prepared for it: an operand is not accessible.
+/// - [`ENOMEM`]: there is no memory.
 /// - [`EINTR`]: a fatal signal is pending.
 #[cold]
 pub(super) fn fault_in(vector: Vector<'_>) -> Result {
     vector.try_for_each_operand(|operand, access| {
         let addr = user::ptr(&operand);
         let len = operand.len as usize;
+        let start = user::start(&operand).ok_or_else(|| fault(Some(operand)))?;
 
         match access {
-            _ if user::start(&operand).is_none() => Err(EFAULT),
             Access::Read => gup::fault_in_readable(addr, len),
             Access::Write => gup::fault_in_safe_writeable(addr, len),
         }
-        .map_err(|_| fault(Some(operand)))
+        .or_else(|_| {
+            // This does not tell a lack of memory from that of access. A pin does.
+            let access = match access {
+                Access::Read => gup::Access::Read,
+                Access::Write => gup::Access::Write,
+            };
+            plan::pages(start, len).try_for_each(|page| {
+                PinnedPages::new(&mut [0]).pin(page, 1, access, Faults::Handle)
+            })
+        })
+        .map_err(|error| {
+            if error == EFAULT {
+                fault(Some(operand))
+            } else {
+                error
+            }
+        })
     })
 }
 

@@ -37,10 +37,9 @@ pub(super) enum Error {
 /// The user pages of a vector, by address.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
-    /// The pages to write, then the pages only to read, then free room. No page is listed twice.
-    room: &'a mut [usize],
+    /// The pages to write, then the pages only to read. No page is listed twice.
+    pages: &'a mut [usize],
     nr_writes: usize,
-    len: usize,
 }
 
 impl<'a> Plan<'a> {
@@ -54,65 +53,50 @@ impl<'a> Plan<'a> {
         start: impl Fn(&Operand) -> Option<usize>,
         room: &'a mut [usize],
     ) -> Result<Self, Error> {
-        let mut plan = Self {
+        let mut list = List {
             room,
             nr_writes: 0,
             len: 0,
         };
+        // Operations that follow each other are often on one page. No page is at an odd address.
+        let mut last = (usize::MAX, Access::Read);
 
         vector.try_for_each_operand(|operand, access| {
             let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
-            pages(start, operand.len as usize).try_for_each(|page| plan.add(page, access))
+            pages(start, operand.len as usize).try_for_each(|page| {
+                if last != (page, access) {
+                    last = (page, access);
+                    list.add(page, access).map_err(|Full| Error::NeedsRoom)?;
+                }
+                Ok(())
+            })
         })?;
 
-        Ok(plan)
-    }
-
-    /// Adds a page, after the others of its kind. One that is only read so far may become one that
-    /// is written.
-    #[inline]
-    fn add(&mut self, page: usize, access: Access) -> Result<(), Error> {
-        let from = self.position(page).unwrap_or(self.len);
-        let to = match access {
-            Access::Write if from < self.nr_writes => return Ok(()),
-            Access::Write => self.nr_writes,
-            Access::Read if from < self.len => return Ok(()),
-            Access::Read => from,
-        };
-
-        // The pages in between move up by one.
-        let mut moving = page;
-        for place in self.room.get_mut(to..=from).ok_or(Error::NeedsRoom)? {
-            core::mem::swap(place, &mut moving);
-        }
-        self.len = self.len.max(from + 1);
-        self.nr_writes += usize::from(access == Access::Write);
-
-        Ok(())
+        Ok(list.plan())
     }
 
     /// Returns the pages that are written.
     #[inline]
     pub(super) fn writes(&self) -> &[usize] {
-        self.room.get(..self.nr_writes).unwrap_or_default()
+        self.pages.get(..self.nr_writes).unwrap_or_default()
     }
 
     /// Returns the pages that are only read.
     #[inline]
     pub(super) fn reads(&self) -> &[usize] {
-        self.room.get(self.nr_writes..self.len).unwrap_or_default()
+        self.pages.get(self.nr_writes..).unwrap_or_default()
     }
 
     /// Returns the pages that are written, followed by those that are only read.
     #[inline]
     pub(super) fn all(&self) -> &[usize] {
-        self.room.get(..self.len).unwrap_or_default()
+        self.pages
     }
 
     /// Returns the position of a page in the list of all.
     #[inline]
     pub(super) fn position(&self, page: usize) -> Option<usize> {
-        self.all().iter().position(|&known| known == page)
+        self.pages.iter().position(|&known| known == page)
     }
 
     /// Returns how much of an area is in pages that are written.
@@ -130,10 +114,61 @@ impl<'a> Plan<'a> {
 
     /// Makes a page that is only read one that is written.
     pub(super) fn upgrade(&mut self, page: usize) {
-        if self.reads().contains(&page) {
-            // There is room, for the page only moves.
-            let _ = self.add(page, Access::Write);
+        let reads = self.pages.get_mut(self.nr_writes..).unwrap_or_default();
+
+        if let Some(from) = reads.iter().position(|&read| read == page) {
+            put_first(reads.iter_mut().take(from + 1), page);
+            self.nr_writes += 1;
         }
+    }
+}
+
+/// A plan in the making.
+struct List<'a> {
+    room: &'a mut [usize],
+    nr_writes: usize,
+    len: usize,
+}
+
+struct Full;
+
+impl<'a> List<'a> {
+    /// Adds a page, after the others of its kind. One that is only read so far may become one that
+    /// is written.
+    #[inline]
+    fn add(&mut self, page: usize, access: Access) -> Result<(), Full> {
+        let mut pages = self.room.iter().take(self.len);
+        let from = pages.position(|&known| known == page).unwrap_or(self.len);
+        let to = match access {
+            Access::Write if from < self.nr_writes => return Ok(()),
+            Access::Write => self.nr_writes,
+            Access::Read if from < self.len => return Ok(()),
+            Access::Read => from,
+        };
+
+        put_first(self.room.get_mut(to..=from).ok_or(Full)?, page);
+        self.len = self.len.max(from + 1);
+        self.nr_writes += usize::from(access == Access::Write);
+
+        Ok(())
+    }
+
+    #[inline]
+    fn plan(self) -> Plan<'a> {
+        Plan {
+            pages: self.room.get_mut(..self.len).unwrap_or_default(),
+            nr_writes: self.nr_writes,
+        }
+    }
+}
+
+/// Puts a page into the first of these places. The other pages move up, and the last one leaves.
+#[inline]
+fn put_first<'a>(places: impl IntoIterator<Item = &'a mut usize>, page: usize) {
+    let mut moving = page;
+
+    for place in places {
+        core::mem::swap(place, &mut moving);
     }
 }
 

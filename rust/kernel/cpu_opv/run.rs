@@ -27,7 +27,8 @@ pub(super) trait Memory {
     fn store(&self, operand: &Operand, width: Width, value: u64) -> Result<(), Self::Fault>;
 
     /// Replaces an integer by what `f` makes of it, by one load and one store if it is naturally
-    /// aligned. The value that `f` gets is zero-extended, and the low bits of its result are stored.
+    /// aligned. The value that `f` gets is zero-extended, and the low bits of its result are
+    /// stored.
     #[inline]
     fn update(
         &self,

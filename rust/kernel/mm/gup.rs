@@ -36,6 +36,7 @@ use crate::{
         Result, //
     },
     ffi::c_int,
+    page::PAGE_SIZE,
     types::NotThreadSafe,
     uaccess::UserPtr, //
 };
@@ -120,9 +121,6 @@ impl<'a> PinnedPages<'a> {
             return Err(EINVAL);
         }
 
-        let free = self.slots.get_mut(self.len..).ok_or(ENOMEM)?;
-        let room = free.get_mut(..nr_pages).ok_or(ENOMEM)?;
-        let nr = c_int::try_from(nr_pages).map_err(|_| ENOMEM)?;
         let write = match access {
             Access::Read => 0,
             Access::Write => bindings::FOLL_WRITE,
@@ -131,25 +129,37 @@ impl<'a> PinnedPages<'a> {
             Faults::Handle => 0,
             Faults::Refuse => bindings::FOLL_NOFAULT,
         };
+        let end = self.len.checked_add(nr_pages).ok_or(ENOMEM)?;
+        let mut addr = addr;
 
-        // SAFETY: `room` has space for `nr_pages` page pointers, since a [`Slot`] has the
-        // layout of one. Any address may be passed.
-        let ret = unsafe {
-            bindings::pin_user_pages_fast(addr, nr, write | nofault, room.as_mut_ptr().cast())
-        };
+        // Where only some are pinned at once, the next turn tells why.
+        while self.len < end {
+            let room = self.slots.get_mut(self.len..end).ok_or(ENOMEM)?;
+            let nr = c_int::try_from(room.len()).map_err(|_| ENOMEM)?;
 
-        // INVARIANT: That many more pages were just pinned for `access`, and there is no page for
-        // reading before one for writing.
-        self.len += usize::try_from(ret).unwrap_or(0);
-        if access == Access::Write {
-            self.nr_writes = self.len;
+            // SAFETY: `room` has space for `nr` page pointers, since a [`Slot`] has the layout of
+            // one. Any address may be passed.
+            let ret = unsafe {
+                bindings::pin_user_pages_fast(addr, nr, write | nofault, room.as_mut_ptr().cast())
+            };
+            let nr_pinned = match to_result(ret) {
+                Err(error) if error == EINTR || error == ENOMEM => return Err(error),
+                _ => usize::try_from(ret).unwrap_or(0),
+            };
+            if nr_pinned == 0 {
+                return Err(EFAULT);
+            }
+
+            // INVARIANT: That many more pages were just pinned for `access`, and there is no page
+            // for reading before one for writing.
+            self.len += nr_pinned;
+            if access == Access::Write {
+                self.nr_writes = self.len;
+            }
+            addr = addr.wrapping_add(nr_pinned * PAGE_SIZE);
         }
 
-        match to_result(ret) {
-            Ok(()) if ret == nr => Ok(()),
-            Err(error) if error == EINTR || error == ENOMEM => Err(error),
-            _ => Err(EFAULT),
-        }
+        Ok(())
     }
 
     /// Returns the number of pages in the set.
@@ -164,20 +174,15 @@ impl<'a> PinnedPages<'a> {
         self.len == 0
     }
 
-    /// Returns the page that was pinned as number `index`.
-    #[inline]
-    pub fn get(&self, index: usize) -> Option<PinnedPage<'_>> {
-        // INVARIANT: By the type invariant, the page stays pinned while `self` is borrowed.
-        self.slots
-            .get(..self.len)?
-            .get(index)
-            .map(|&slot| PinnedPage(slot as *mut bindings::page, PhantomData))
-    }
-
     /// Returns the pages in the order in which they were pinned.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = PinnedPage<'_>> {
-        (0..self.len).filter_map(|index| self.get(index))
+        let slots = self.slots.get(..self.len).unwrap_or_default();
+
+        // INVARIANT: By the type invariant, the page stays pinned while `self` is borrowed.
+        slots
+            .iter()
+            .map(|&slot| PinnedPage(slot as *mut bindings::page, PhantomData))
     }
 
     /// Unpins all pages.
@@ -242,7 +247,7 @@ impl PinnedPage<'_> {
 
     /// Runs `f` on the address of the page in the kernel, with the page mapped there.
     ///
-    /// The address is valid for [`PAGE_SIZE`](crate::page::PAGE_SIZE) bytes, while `f` runs, and by
+    /// The address is valid for [`PAGE_SIZE`] bytes, while `f` runs, and by
     /// the current task only. User space and other CPUs may load from and store to the memory at
     /// any time, so `f` must never form a reference to it. Mappings nest, and there are few of them
     /// for one task.

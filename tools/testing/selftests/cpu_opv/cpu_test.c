@@ -3,49 +3,9 @@
  * Where vectors run: on each CPU, from each CPU, and on none that they may not.
  */
 
-#include <pthread.h>
 #include <sys/resource.h>
-#include <time.h>
 
-#include "cpu_opv_test.h"
-
-static struct cpu_op count_op(uint64_t *count)
-{
-	return cpu_op_arithmetic(CPU_ADD_OP, count, 1, sizeof(*count));
-}
-
-/* Read a list of CPUs such as 0-3,8 into a set. */
-static int read_cpus(const char *name, cpu_set_t *set)
-{
-	char path[100];
-	int first, last, ret;
-	FILE *file;
-
-	CPU_ZERO(set);
-	snprintf(path, sizeof(path), "/sys/devices/system/cpu/%s", name);
-	file = fopen(path, "r");
-	if (!file)
-		return -1;
-	while ((ret = fscanf(file, "%d-%d", &first, &last)) >= 1) {
-		if (ret == 1)
-			last = first;
-		for (; first <= last; first++)
-			CPU_SET(first, set);
-		if (fgetc(file) != ',')
-			break;
-	}
-	fclose(file);
-	return CPU_COUNT(set) ? 0 : -1;
-}
-
-static int run_pinned(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return sched_setaffinity(0, sizeof(set), &set);
-}
+#include "cpu_opv_cpus.h"
 
 FIXTURE(cpu)
 {
@@ -60,6 +20,7 @@ FIXTURE_SETUP(cpu)
 	ASSERT_EQ(0, sched_getaffinity(0, sizeof(self->allowed),
 				       &self->allowed));
 	ASSERT_EQ(0, read_cpus("possible", &self->possible));
+	ASSERT_GT(CPU_COUNT(&self->possible), 0);
 }
 
 FIXTURE_TEARDOWN(cpu)
@@ -199,112 +160,36 @@ TEST_F(cpu, errors_on_each)
 #define NR_THREADS	4
 #define NR_CALLS	2000
 
-struct counters {
-	/* One for each CPU, in a cache line of its own. */
-	struct {
-		uint64_t count;
-		char pad[120];
-	} of[CPU_SETSIZE];
-	cpu_set_t cpus;
-};
-
-struct worker {
-	struct counters *counters;
-	pthread_t thread;
-	int seed;
-	int failed;
-};
-
-/*
- * Increment by three operations that are one only if no other vector runs
- * between them.
- */
-static int increment(struct counters *counters, int cpu)
-{
-	uint64_t *count = &counters->of[cpu].count;
-	uint64_t tmp;
-	struct cpu_op vec[] = {
-		cpu_op_memcpy(CPU_MEMCPY_OP, &tmp, count, sizeof(tmp)),
-		count_op(&tmp),
-		cpu_op_memcpy(CPU_MEMCPY_OP, count, &tmp, sizeof(tmp)),
-	};
-
-	return run_on(vec, 3, cpu);
-}
-
-static int nth_cpu(const cpu_set_t *cpus, int nth)
-{
-	int cpu;
-
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, cpus) && nth-- == 0)
-			break;
-	return cpu;
-}
-
-static void *worker_run(void *arg)
-{
-	struct worker *worker = arg;
-	const cpu_set_t *cpus = &worker->counters->cpus;
-	uint64_t state = worker->seed;
-
-	for (int i = 0; i < NR_CALLS; i++) {
-		int nth = next_random(&state) % CPU_COUNT(cpus);
-
-		worker->failed += !!increment(worker->counters,
-					      nth_cpu(cpus, nth));
-	}
-	return NULL;
-}
-
 /* Vectors for one CPU do not run at the same time, wherever they come from. */
 TEST_F_TIMEOUT(cpu, vectors_exclude_each_other, LONG_TIMEOUT)
 {
-	static struct counters counters;
+	static struct percpu percpu;
 	struct worker workers[NR_THREADS];
-	uint64_t sum = 0;
 
-	counters.cpus = self->allowed;
-	for (int i = 0; i < NR_THREADS; i++) {
-		workers[i] = (struct worker) {
-			.counters = &counters,
-			.seed = i,
-		};
-		ASSERT_EQ(0, pthread_create(&workers[i].thread, NULL,
-					    worker_run, &workers[i]));
-	}
-	for (int i = 0; i < NR_THREADS; i++) {
-		ASSERT_EQ(0, pthread_join(workers[i].thread, NULL));
-		EXPECT_EQ(0, workers[i].failed);
-	}
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		sum += counters.of[cpu].count;
-	EXPECT_EQ(NR_THREADS * NR_CALLS, sum);
+	percpu.cpus = self->allowed;
+	ASSERT_EQ(0, start_workers(workers, NR_THREADS, (struct worker) {
+		.step = increment_step,
+		.percpu = &percpu,
+		.limit = NR_CALLS,
+	}));
+	EXPECT_EQ(NR_THREADS * NR_CALLS,
+		  join_workers(_metadata, workers, NR_THREADS));
+	EXPECT_EQ(NR_THREADS * NR_CALLS, sum_counts(&percpu));
 }
 
 #define MIN_SLICES	100
 #define MIN_CALLS	200
 #define SLICE_NS	100000
 
-struct hog {
-	unsigned long *count;
-	int cpu;
-	int error;
-	/* All slices, those that were not interrupted, and of these the bad. */
+/* A counter that vectors and a real-time thread on the CPU increment. */
+static struct {
+	uint64_t count;
+	/* Times that the thread had the CPU, and those without interruption. */
 	unsigned long slices;
 	unsigned long whole;
+	/* Of these, the ones in which a vector ran nevertheless. */
 	unsigned long disturbed;
-	bool stop;
-	bool stopped;
-};
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
+} hog;
 
 static long context_switches(void)
 {
@@ -315,49 +200,28 @@ static long context_switches(void)
 }
 
 /*
- * Have the CPU for a while, in which no vector may run on it, and then store.
- * The fair server may give the CPU to another thread meanwhile, but not without
- * a context switch: such a slice tells nothing.
+ * A step: have the CPU for a while, in which no vector may run on it, and then
+ * store.  The kernel's server of fair threads may give the CPU to another one
+ * meanwhile, but not without a context switch: such a slice tells nothing.
  */
-static void hog_slice(struct hog *hog)
+static int hog_step(struct worker *worker)
 {
 	long switches = context_switches();
-	unsigned long count = __atomic_load_n(hog->count, __ATOMIC_RELAXED);
+	uint64_t count = __atomic_load_n(&hog.count, __ATOMIC_RELAXED);
 	uint64_t end = now_ns() + SLICE_NS;
 	bool changed;
 
 	while (now_ns() < end)
 		;
-	changed = __atomic_load_n(hog->count, __ATOMIC_RELAXED) != count;
+	changed = __atomic_load_n(&hog.count, __ATOMIC_RELAXED) != count;
 	if (context_switches() == switches) {
-		hog->disturbed += changed;
-		__atomic_fetch_add(&hog->whole, 1, __ATOMIC_RELAXED);
+		hog.disturbed += changed;
+		__atomic_fetch_add(&hog.whole, 1, __ATOMIC_RELAXED);
 	}
-	__atomic_fetch_add(hog->count, 1, __ATOMIC_RELAXED);
-	hog->slices++;
-}
-
-static void hog_cpu(struct hog *hog)
-{
-	struct sched_param param = { .sched_priority = 1 };
-
-	hog->error = run_pinned(hog->cpu) ? errno : 0;
-	if (!hog->error)
-		hog->error = pthread_setschedparam(pthread_self(), SCHED_FIFO,
-						   &param);
-	while (!hog->error && !__atomic_load_n(&hog->stop, __ATOMIC_ACQUIRE)) {
-		hog_slice(hog);
-		usleep(500);
-	}
-}
-
-static void *hog_run(void *arg)
-{
-	struct hog *hog = arg;
-
-	hog_cpu(hog);
-	__atomic_store_n(&hog->stopped, true, __ATOMIC_RELEASE);
-	return NULL;
+	__atomic_fetch_add(&hog.count, 1, __ATOMIC_RELAXED);
+	hog.slices++;
+	usleep(500);
+	return 0;
 }
 
 /*
@@ -367,18 +231,28 @@ static void *hog_run(void *arg)
  */
 TEST_F_TIMEOUT(cpu, vectors_wait_for_the_cpu, LONG_TIMEOUT)
 {
+	const struct sched_attr fifo = {
+		.size = sizeof(fifo),
+		.sched_policy = SCHED_FIFO,
+		.sched_priority = 1,
+	};
 	int cpu = nth_cpu(&self->allowed, CPU_COUNT(&self->allowed) - 1);
-	unsigned long count = 0, calls = 0;
-	struct hog hog = { .count = &count, .cpu = cpu };
-	struct cpu_op op = cpu_op_arithmetic(CPU_ADD_OP, &count, 1,
-					     sizeof(count));
-	pthread_t thread;
+	struct cpu_op op = count_op(&hog.count);
+	static struct percpu percpu;
+	unsigned long calls = 0;
+	struct worker worker;
 
 	if (CPU_COUNT(&self->allowed) < 2)
 		SKIP(return, "needs two CPUs");
 
-	ASSERT_EQ(0, pthread_create(&thread, NULL, hog_run, &hog));
-	while (!__atomic_load_n(&hog.stopped, __ATOMIC_ACQUIRE) &&
+	/* The thread inherits the affinity. */
+	ASSERT_EQ(0, run_pinned(cpu));
+	ASSERT_EQ(0, start_workers(&worker, 1, (struct worker) {
+		.step = hog_step,
+		.percpu = &percpu,
+		.attr = &fifo,
+	}));
+	while (!__atomic_load_n(&worker.error, __ATOMIC_RELAXED) &&
 	       (calls < MIN_CALLS ||
 		__atomic_load_n(&hog.whole, __ATOMIC_RELAXED) < MIN_SLICES)) {
 		/* Come from another CPU each time. */
@@ -391,15 +265,15 @@ TEST_F_TIMEOUT(cpu, vectors_wait_for_the_cpu, LONG_TIMEOUT)
 		ASSERT_EQ(0, run_on(&op, 1, cpu));
 		calls++;
 	}
-	__atomic_store_n(&hog.stop, true, __ATOMIC_RELEASE);
-	ASSERT_EQ(0, pthread_join(thread, NULL));
-	if (hog.error == EPERM)
+	stop_workers(&percpu);
+	pthread_join(worker.thread, NULL);
+	if (worker.error == -EPERM)
 		SKIP(return, "needs the right to use SCHED_FIFO");
-	ASSERT_EQ(0, hog.error);
+	ASSERT_EQ(0, worker.error);
 	TH_LOG("%lu calls, %lu slices, %lu of them whole", calls, hog.slices,
 	       hog.whole);
 	EXPECT_EQ(0, hog.disturbed);
-	EXPECT_EQ(calls + hog.slices, count);
+	EXPECT_EQ(calls + hog.slices, hog.count);
 }
 
 int main(int argc, char **argv)
