@@ -93,12 +93,6 @@ impl<'a> Plan<'a> {
         self.pages
     }
 
-    /// Returns the position of a page in the list of all.
-    #[inline]
-    pub(super) fn position(&self, page: usize) -> Option<usize> {
-        self.pages.iter().position(|&known| known == page)
-    }
-
     /// Returns how much of an area is in pages that are written.
     #[inline]
     pub(super) fn written(&self, start: usize, len: usize) -> Share {
@@ -439,15 +433,11 @@ mod tests {
     }
 
     #[test]
-    fn pages_have_the_position_that_they_are_listed_at() -> Result<(), Option<Error>> {
+    fn pages_are_listed_in_order() -> Result<(), Option<Error>> {
         let mut room = [0; 4];
         let plan = plan(&[copy(3 * P, P, 8), add(3 * P - 1, 2)], &mut room)?;
 
         assert_eq!(plan.all(), &[3 * P, 2 * P, P]);
-        assert_eq!(plan.position(3 * P), Some(0));
-        assert_eq!(plan.position(2 * P), Some(1));
-        assert_eq!(plan.position(P), Some(2));
-        assert_eq!(plan.position(4 * P), None);
         Ok(())
     }
 

@@ -306,9 +306,6 @@ proptest! {
         prop_assert_eq!(writes.chain(reads).collect::<BTreeMap<_, _>>(), expected.clone());
         prop_assert_eq!(plan.all().len(), expected.len());
         prop_assert_eq!([plan.writes(), plan.reads()].concat(), plan.all());
-        for (position, &page) in plan.all().iter().enumerate() {
-            prop_assert_eq!(plan.position(page), Some(position));
-        }
     }
 
     #[test]

@@ -740,7 +740,7 @@ FIXTURE_SETUP(numa)
 
 	memcpy(self->knobs, knobs, sizeof(knobs));
 	if (set_knobs(self->knobs, ARRAY_SIZE(knobs)))
-		SKIP(return, "needs CONFIG_NUMA_BALANCING and CONFIG_DEBUG_FS");
+		SKIP(return, "needs CONFIG_NUMA_BALANCING, DEBUG_FS and SCHED_DEBUG");
 }
 
 FIXTURE_TEARDOWN(numa)
