@@ -21,7 +21,6 @@ use crate::{
     page::PAGE_SIZE,
     sync::barrier::smp_mb, //
 };
-use core::ptr::NonNull;
 
 /// The memory has neither been pinned nor loaded, which does not happen.
 pub(super) struct Missing;
@@ -50,7 +49,7 @@ impl Pinned<'_> {
     /// Runs `f` on the address in the kernel of the byte that user space has at `addr`. The rest of
     /// its page follows that byte.
     #[inline]
-    fn with_mapped<T>(&self, addr: usize, f: impl FnOnce(NonNull<u8>) -> T) -> Result<T, Missing> {
+    fn with_mapped<T>(&self, addr: usize, f: impl FnOnce(*mut u8) -> T) -> Result<T, Missing> {
         let page = self.page(plan::page_of(addr)).ok_or(Missing)?;
 
         // SAFETY: The page is mapped as a whole, and the offset is less than its size.
@@ -64,13 +63,13 @@ impl Pinned<'_> {
         &self,
         source: &Source<'_>,
         offset: usize,
-        f: impl FnOnce(NonNull<u8>) -> T,
+        f: impl FnOnce(*mut u8) -> T,
     ) -> Result<T, Missing> {
         match source {
             Source::Pages(addr) => self.with_mapped(addr + offset, f),
             Source::Bytes(bytes) => {
                 let rest = bytes.get(offset..).ok_or(Missing)?;
-                Ok(f(NonNull::from(rest).cast()))
+                Ok(f(rest.as_ptr().cast_mut()))
             }
         }
     }
@@ -156,7 +155,7 @@ impl Memory for Pinned<'_> {
             let equal = self.with_source(&from_a, offset, |a| {
                 self.with_source(&from_b, offset, |b| {
                     // SAFETY: Each piece is in a page that is mapped, or in what was loaded.
-                    unsafe { bindings::memcmp(a.as_ptr().cast(), b.as_ptr().cast(), len) == 0 }
+                    unsafe { bindings::memcmp(a.cast(), b.cast(), len) == 0 }
                 })
             })??;
 
@@ -177,7 +176,7 @@ impl Memory for Pinned<'_> {
                     // SAFETY: Each piece is in a page that is mapped, or in what was loaded. If
                     // they overlap then the result is unspecified, but nothing beyond it is
                     // written.
-                    unsafe { bindings::memcpy(to.as_ptr().cast(), from.as_ptr().cast(), len) };
+                    unsafe { bindings::memcpy(to.cast(), from.cast(), len) };
                 })
             })??;
         }
@@ -215,7 +214,7 @@ fn pieces(a: &Operand, b: &Operand) -> impl Iterator<Item = (usize, usize)> {
 ///
 /// `ptr` must be aligned for it, and valid for loads.
 #[inline]
-unsafe fn load(ptr: NonNull<u8>, width: Width) -> u64 {
+unsafe fn load(ptr: *mut u8, width: Width) -> u64 {
     match width {
         // SAFETY: By the contract of this function.
         Width::One => u64::from(unsafe { ptr.read_volatile() }),
@@ -234,7 +233,7 @@ unsafe fn load(ptr: NonNull<u8>, width: Width) -> u64 {
 ///
 /// `ptr` must be aligned for it, and valid for stores.
 #[inline]
-unsafe fn store(ptr: NonNull<u8>, width: Width, value: u64) {
+unsafe fn store(ptr: *mut u8, width: Width, value: u64) {
     // CAST: The bits beyond the width are to be dropped.
     match width {
         // SAFETY: By the contract of this function.

@@ -40,10 +40,7 @@ use crate::{
     types::NotThreadSafe,
     uaccess::UserPtr, //
 };
-use core::{
-    marker::PhantomData,
-    ptr::NonNull, //
-};
+use core::marker::PhantomData;
 
 /// Room for one page in the array that a set of pages is kept in.
 pub type Slot = usize;
@@ -257,11 +254,10 @@ impl PinnedPage<'_> {
     ///
     /// [`kmap_local_page()`]: srctree/include/linux/highmem.h
     #[inline]
-    pub fn with_mapped<T>(self, f: impl FnOnce(NonNull<u8>) -> T) -> T {
+    pub fn with_mapped<T>(self, f: impl FnOnce(*mut u8) -> T) -> T {
         // SAFETY: By the type invariant, this is a valid page.
         let addr = unsafe { bindings::kmap_local_page(self.0) };
-        // SAFETY: A page is never mapped at the null address.
-        let result = f(unsafe { NonNull::new_unchecked(addr.cast()) });
+        let result = f(addr.cast());
         // SAFETY: This is the last mapping of the task, because those that `f` made have ended
         // within it.
         unsafe { bindings::kunmap_local(addr) };
