@@ -5,7 +5,7 @@
 # What is given here or in the environment goes to the scripts as it is.
 export BASE KDIR ARCH JOBS CPUS MEMORY KVM FLAVOUR PROFILE CHECK MINUTES
 
-.PHONY: help run check vm shell kernel kselftest soak lint bench patches patches-check
+.PHONY: help run check vm shell kernel kselftest mutants soak lint bench patches patches-check
 .PHONY: tools source series host-test abi-test clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -20,6 +20,8 @@ help:
 	@echo '  make kernel          applies the series and builds the kernel'
 	@echo '  make kselftest       builds the self-tests and runs them in the guest, and KUnit'
 	@echo '                       (T="name..." runs only these programs)'
+	@echo '  make mutants         proves each guard by removing it: a test has to fail then'
+	@echo '                       (T="name..." removes only these of tests/mutants/)'
 	@echo '  make soak MINUTES=n  random load of all kinds with CPU hotplug, for n minutes (default: 5)'
 	@echo '  make host-test       the pure modules tested on the host'
 	@echo '  make abi-test        the layout of the ABI checked for several targets'
@@ -60,6 +62,9 @@ shell:
 
 kselftest: kernel
 	@scripts/kselftest $(T)
+
+mutants: kernel
+	@scripts/mutants $(T)
 
 soak: kernel
 	@scripts/soak

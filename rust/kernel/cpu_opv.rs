@@ -106,7 +106,7 @@ fn possible_cpu(cpu: c_int) -> Result<CpuId> {
 /// Room for the plan of a vector and its pages: on the stack if they are few.
 struct Room {
     few: [usize; 2 * plan::INLINE_PAGES],
-    many: KVec<usize>,
+    many: Option<KVec<usize>>,
 }
 
 impl Room {
@@ -114,7 +114,7 @@ impl Room {
     fn new() -> Self {
         Self {
             few: [0; 2 * plan::INLINE_PAGES],
-            many: KVec::new(),
+            many: None,
         }
     }
 
@@ -127,12 +127,12 @@ impl Room {
             Err(error) => return Err(error.into()),
         }
 
-        self.many = KVec::with_capacity(2 * plan::MAX_PAGES, GFP_KERNEL)?;
-        while self.many.len() < 2 * plan::MAX_PAGES {
-            self.many.push(0, GFP_KERNEL)?;
+        let mut many = KVec::with_capacity(2 * plan::MAX_PAGES, GFP_KERNEL)?;
+        while many.len() < 2 * plan::MAX_PAGES {
+            many.push(0, GFP_KERNEL)?;
         }
 
-        let (pages, slots) = halves(&mut self.many);
+        let (pages, slots) = halves(self.many.insert(many));
         Ok((Plan::new(vector, user::start, pages)?, slots))
     }
 }

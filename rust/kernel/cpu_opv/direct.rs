@@ -36,7 +36,7 @@ use crate::{
 /// then.
 ///
 /// Context: Process context. May sleep.
-#[inline(never)]
+#[inline]
 pub(super) fn run(vector: Vector<'_>, cpu: CpuId) -> Result<Option<Outcome>> {
     if !vector.stores_last() {
         return Ok(None);
@@ -44,7 +44,7 @@ pub(super) fn run(vector: Vector<'_>, cpu: CpuId) -> Result<Option<Outcome>> {
 
     for _ in 0..pin::ATTEMPTS {
         let reached = reach::reach(cpu)?;
-        let outcome = run::run(vector, &UserMemory);
+        let outcome = run::run(vector, &mut UserMemory);
         drop(reached);
 
         match outcome {
@@ -75,17 +75,17 @@ impl Memory for UserMemory {
     type Fault = Fault;
 
     #[inline]
-    fn load(&self, operand: &Operand, width: Width) -> Result<u64, Fault> {
+    fn load(&mut self, operand: &Operand, width: Width) -> Result<u64, Fault> {
         uaccess::load_nofault(user::ptr(operand), width.bytes()).map_err(|_| Fault)
     }
 
     #[inline]
-    fn store(&self, operand: &Operand, width: Width, value: u64) -> Result<(), Fault> {
+    fn store(&mut self, operand: &Operand, width: Width, value: u64) -> Result<(), Fault> {
         uaccess::store_nofault(user::ptr(operand), width.bytes(), value).map_err(|_| Fault)
     }
 
     #[inline]
-    fn equal(&self, a: &Operand, b: &Operand) -> Result<bool, Fault> {
+    fn equal(&mut self, a: &Operand, b: &Operand) -> Result<bool, Fault> {
         let equal = uaccess::equal_nofault(user::ptr(a), user::ptr(b), a.len as usize);
         let equal = equal.map_err(|_| Fault)?;
 
@@ -102,7 +102,7 @@ impl Memory for UserMemory {
     }
 
     #[inline]
-    fn copy(&self, dst: &Operand, _src: &Operand) -> Result<(), Fault> {
+    fn copy(&mut self, dst: &Operand, _src: &Operand) -> Result<(), Fault> {
         // All that is copied here is one integer, or nothing.
         if dst.len == 0 {
             Ok(())
@@ -112,7 +112,7 @@ impl Memory for UserMemory {
     }
 
     #[inline]
-    fn barrier(&self) {
+    fn barrier(&mut self) {
         smp_mb();
     }
 }

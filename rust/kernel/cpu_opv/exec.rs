@@ -18,12 +18,16 @@ use super::{
 };
 use crate::{
     bindings,
+    mm::gup::MappedPage,
     page::PAGE_SIZE,
     sync::barrier::smp_mb, //
 };
 
 /// The memory has neither been pinned nor loaded, which does not happen.
 pub(super) struct Missing;
+
+/// The bits of an address that are those of its page.
+const PAGE_MASK: u64 = !(PAGE_SIZE as u64 - 1);
 
 /// Where an area is that is loaded from.
 enum Source<'a> {
@@ -33,15 +37,69 @@ enum Source<'a> {
     Bytes(&'a [u8]),
 }
 
-impl Pinned<'_> {
+/// Pinned pages, as the operations of a vector see them.
+pub(super) struct View<'a> {
+    pinned: &'a Pinned<'a>,
+    /// The page of the last integer, mapped. The next one is often in the same.
+    ///
+    /// No other mapping is made while this one is replaced.
+    recent: Option<Recent<'a>>,
+}
+
+/// A page that stays mapped.
+struct Recent<'a> {
+    /// Its address as the operand has it, with a tag if there is one.
+    start: u64,
+    page: MappedPage<'a>,
+}
+
+impl<'a> View<'a> {
+    #[inline]
+    pub(super) fn new(pinned: &'a Pinned<'a>) -> Self {
+        Self {
+            pinned,
+            recent: None,
+        }
+    }
+
+    /// Returns the address in the kernel of the byte that user space has at `addr`, valid until the
+    /// next one is asked for. The rest of its page follows that byte.
+    ///
+    /// Returns nothing if the page is not pinned.
+    #[inline]
+    fn locate(&mut self, addr: u64) -> Option<*mut u8> {
+        match &self.recent {
+            Some(Recent { start, page }) if addr & PAGE_MASK == *start => {
+                Some(at(page, addr as usize))
+            }
+            _ => self.locate_elsewhere(addr),
+        }
+    }
+
+    #[inline(never)]
+    fn locate_elsewhere(&mut self, addr: u64) -> Option<*mut u8> {
+        let page = self.pinned.page(plan::page_of(user::untagged(addr)))?;
+
+        self.recent = None;
+        // SAFETY: The mappings that areas need end before the next integer is located, and there is
+        // no other one here.
+        let page = unsafe { page.map() };
+        let ptr = at(&page, addr as usize);
+        self.recent = Some(Recent {
+            start: addr & PAGE_MASK,
+            page,
+        });
+        Some(ptr)
+    }
+
     /// Returns where the bytes of an operand are.
-    fn source(&self, operand: &Operand) -> Result<Source<'_>, Missing> {
+    fn source(&self, operand: &Operand) -> Result<Source<'a>, Missing> {
         let addr = user::untagged(operand.addr);
 
-        if operand.len == 0 || self.page(plan::page_of(addr)).is_some() {
+        if operand.len == 0 || self.pinned.page(plan::page_of(addr)).is_some() {
             Ok(Source::Pages(addr))
         } else {
-            let bytes = self.loaded().bytes(operand.len as usize);
+            let bytes = self.pinned.loaded().bytes(operand.len as usize);
             bytes.map(Source::Bytes).ok_or(Missing)
         }
     }
@@ -50,7 +108,7 @@ impl Pinned<'_> {
     /// its page follows that byte.
     #[inline]
     fn with_mapped<T>(&self, addr: usize, f: impl FnOnce(*mut u8) -> T) -> Result<T, Missing> {
-        let page = self.page(plan::page_of(addr)).ok_or(Missing)?;
+        let page = self.pinned.page(plan::page_of(addr)).ok_or(Missing)?;
 
         // SAFETY: The page is mapped as a whole, and the offset is less than its size.
         Ok(page.with_mapped(|start| f(unsafe { start.add(addr % PAGE_SIZE) })))
@@ -75,7 +133,9 @@ impl Pinned<'_> {
     }
 
     /// Loads an integer that may reach into a second page.
-    fn load_bytes(&self, addr: usize, width: Width) -> Result<u64, Missing> {
+    #[inline(never)]
+    fn load_bytes(&self, operand: &Operand, width: Width) -> Result<u64, Missing> {
+        let addr = user::untagged(operand.addr);
         let mut bytes = [0; size_of::<u64>()];
 
         for (offset, byte) in bytes.iter_mut().take(width.bytes()).enumerate() {
@@ -87,7 +147,10 @@ impl Pinned<'_> {
     }
 
     /// Stores an integer that may reach into a second page.
-    fn store_bytes(&self, addr: usize, width: Width, value: u64) -> Result<(), Missing> {
+    #[inline(never)]
+    fn store_bytes(&self, operand: &Operand, width: Width, value: u64) -> Result<(), Missing> {
+        let addr = user::untagged(operand.addr);
+
         for (offset, byte) in width.to_bytes(value).enumerate() {
             // SAFETY: The address is that of a byte in a page that is mapped.
             self.with_mapped(addr + offset, |ptr| unsafe { ptr.write_volatile(byte) })?;
@@ -97,58 +160,54 @@ impl Pinned<'_> {
     }
 }
 
-impl Memory for Pinned<'_> {
+impl Memory for View<'_> {
     type Fault = Missing;
 
     #[inline]
-    fn load(&self, operand: &Operand, width: Width) -> Result<u64, Missing> {
-        let addr = user::untagged(operand.addr);
-
-        if self.page(plan::page_of(addr)).is_none() {
-            self.loaded().integer().ok_or(Missing)
-        } else if width.is_aligned(addr) {
+    fn load(&mut self, operand: &Operand, width: Width) -> Result<u64, Missing> {
+        match self.locate(operand.addr) {
+            None => self.pinned.loaded().integer().ok_or(Missing),
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
-            self.with_mapped(addr, |ptr| unsafe { load(ptr, width) })
-        } else {
-            self.load_bytes(addr, width)
+            Some(ptr) if width.is_aligned(ptr.addr()) => Ok(unsafe { load(ptr, width) }),
+            Some(_) => self.load_bytes(operand, width),
         }
     }
 
     #[inline]
-    fn store(&self, operand: &Operand, width: Width, value: u64) -> Result<(), Missing> {
-        let addr = user::untagged(operand.addr);
+    fn store(&mut self, operand: &Operand, width: Width, value: u64) -> Result<(), Missing> {
+        let ptr = self.locate(operand.addr).ok_or(Missing)?;
 
-        if width.is_aligned(addr) {
+        if width.is_aligned(ptr.addr()) {
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
-            self.with_mapped(addr, |ptr| unsafe { store(ptr, width, value) })
+            unsafe { store(ptr, width, value) };
+            Ok(())
         } else {
-            self.store_bytes(addr, width, value)
+            self.store_bytes(operand, width, value)
         }
     }
 
     #[inline]
     fn update(
-        &self,
+        &mut self,
         operand: &Operand,
         width: Width,
         f: impl FnOnce(u64) -> u64,
     ) -> Result<(), Missing> {
-        let addr = user::untagged(operand.addr);
+        let ptr = self.locate(operand.addr).ok_or(Missing)?;
 
-        if width.is_aligned(addr) {
-            self.with_mapped(addr, |ptr| {
-                // SAFETY: The integer is aligned, and thus in the page that is mapped.
-                let value = unsafe { load(ptr, width) };
-                // SAFETY: As above.
-                unsafe { store(ptr, width, f(value)) }
-            })
+        if width.is_aligned(ptr.addr()) {
+            // SAFETY: The integer is aligned, and thus in the page that is mapped.
+            let value = unsafe { load(ptr, width) };
+            // SAFETY: As above.
+            unsafe { store(ptr, width, f(value)) };
+            Ok(())
         } else {
-            let value = self.load_bytes(addr, width)?;
-            self.store_bytes(addr, width, f(value))
+            let value = self.load_bytes(operand, width)?;
+            self.store_bytes(operand, width, f(value))
         }
     }
 
-    fn equal(&self, a: &Operand, b: &Operand) -> Result<bool, Missing> {
+    fn equal(&mut self, a: &Operand, b: &Operand) -> Result<bool, Missing> {
         let (from_a, from_b) = (self.source(a)?, self.source(b)?);
 
         for (offset, len) in pieces(a, b) {
@@ -167,7 +226,7 @@ impl Memory for Pinned<'_> {
         Ok(true)
     }
 
-    fn copy(&self, dst: &Operand, src: &Operand) -> Result<(), Missing> {
+    fn copy(&mut self, dst: &Operand, src: &Operand) -> Result<(), Missing> {
         let (to, from) = (user::untagged(dst.addr), self.source(src)?);
 
         for (offset, len) in pieces(dst, src) {
@@ -185,9 +244,16 @@ impl Memory for Pinned<'_> {
     }
 
     #[inline]
-    fn barrier(&self) {
+    fn barrier(&mut self) {
         smp_mb();
     }
+}
+
+/// Returns where in a mapped page the byte is that user space has at `addr`.
+#[inline]
+fn at(page: &MappedPage<'_>, addr: usize) -> *mut u8 {
+    // SAFETY: The page is mapped as a whole, and the offset is less than its size.
+    unsafe { page.as_ptr().add(addr % PAGE_SIZE) }
 }
 
 /// Splits two areas of one length where either goes on in another page. Returns the offset and the
@@ -215,15 +281,15 @@ fn pieces(a: &Operand, b: &Operand) -> impl Iterator<Item = (usize, usize)> {
 /// `ptr` must be aligned for it, and valid for loads.
 #[inline]
 unsafe fn load(ptr: *mut u8, width: Width) -> u64 {
-    match width {
+    match width.bytes() {
         // SAFETY: By the contract of this function.
-        Width::One => u64::from(unsafe { ptr.read_volatile() }),
+        1 => u64::from(unsafe { ptr.read_volatile() }),
         // SAFETY: By the contract of this function.
-        Width::Two => u64::from(unsafe { ptr.cast::<u16>().read_volatile() }),
+        2 => u64::from(unsafe { ptr.cast::<u16>().read_volatile() }),
         // SAFETY: By the contract of this function.
-        Width::Four => u64::from(unsafe { ptr.cast::<u32>().read_volatile() }),
+        4 => u64::from(unsafe { ptr.cast::<u32>().read_volatile() }),
         // SAFETY: By the contract of this function.
-        Width::Eight => unsafe { ptr.cast::<u64>().read_volatile() },
+        _ => unsafe { ptr.cast::<u64>().read_volatile() },
     }
 }
 
@@ -235,14 +301,14 @@ unsafe fn load(ptr: *mut u8, width: Width) -> u64 {
 #[inline]
 unsafe fn store(ptr: *mut u8, width: Width, value: u64) {
     // CAST: The bits beyond the width are to be dropped.
-    match width {
+    match width.bytes() {
         // SAFETY: By the contract of this function.
-        Width::One => unsafe { ptr.write_volatile(value as u8) },
+        1 => unsafe { ptr.write_volatile(value as u8) },
         // SAFETY: By the contract of this function.
-        Width::Two => unsafe { ptr.cast::<u16>().write_volatile(value as u16) },
+        2 => unsafe { ptr.cast::<u16>().write_volatile(value as u16) },
         // SAFETY: By the contract of this function.
-        Width::Four => unsafe { ptr.cast::<u32>().write_volatile(value as u32) },
+        4 => unsafe { ptr.cast::<u32>().write_volatile(value as u32) },
         // SAFETY: By the contract of this function.
-        Width::Eight => unsafe { ptr.cast::<u64>().write_volatile(value) },
+        _ => unsafe { ptr.cast::<u64>().write_volatile(value) },
     }
 }

@@ -48,15 +48,6 @@ impl Loaded {
         }
     }
 
-    /// Returns how much room an operand takes, in bytes.
-    #[inline]
-    pub(super) fn len(operand: &Operand) -> usize {
-        match Width::from_len(operand.len) {
-            Some(_) => WORD,
-            None => operand.len as usize,
-        }
-    }
-
     /// Forgets all operands.
     #[inline]
     pub(super) fn clear(&mut self) {

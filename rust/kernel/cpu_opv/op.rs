@@ -60,28 +60,27 @@ impl RawOp {
         }
     }
 
-    /// Returns how many operands there are.
+    /// Returns whether there are two operands.
     #[inline]
-    fn nr_operands(&self) -> usize {
-        match self.kind() {
-            uapi::cpu_op_type_CPU_COMPARE_EQ_OP
-            | uapi::cpu_op_type_CPU_COMPARE_NE_OP
-            | uapi::cpu_op_type_CPU_MEMCPY_OP
-            | uapi::cpu_op_type_CPU_MEMCPY_RELEASE_OP => 2,
-            uapi::cpu_op_type_CPU_MB_OP => 0,
-            _ => 1,
-        }
-    }
-
-    /// Returns whether the first operand is stored to. None is stored to but the first.
-    #[inline]
-    fn stores(&self) -> bool {
-        !matches!(
+    fn has_second_operand(&self) -> bool {
+        matches!(
             self.kind(),
             uapi::cpu_op_type_CPU_COMPARE_EQ_OP
                 | uapi::cpu_op_type_CPU_COMPARE_NE_OP
-                | uapi::cpu_op_type_CPU_MB_OP
+                | uapi::cpu_op_type_CPU_MEMCPY_OP
+                | uapi::cpu_op_type_CPU_MEMCPY_RELEASE_OP
         )
+    }
+
+    /// Returns whether anything is stored, which is to the first operand.
+    #[inline]
+    fn stores(&self) -> bool {
+        // A barrier has no length.
+        self.len != 0
+            && !matches!(
+                self.kind(),
+                uapi::cpu_op_type_CPU_COMPARE_EQ_OP | uapi::cpu_op_type_CPU_COMPARE_NE_OP
+            )
     }
 
     /// Returns the operand of an index, below the number of operands.
@@ -150,49 +149,32 @@ pub(super) enum Access {
     Write,
 }
 
-/// The size of an integer, in bytes.
+/// The size of an integer.
+///
+/// # Invariants
+///
+/// It is 1, 2, 4 or 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Width {
-    One = 1,
-    Two = 2,
-    Four = 4,
-    Eight = 8,
-}
+pub(super) struct Width(u32);
 
 impl Width {
     /// Returns the width of an integer of `len` bytes, if there is one.
     #[inline]
     pub(super) fn from_len(len: u32) -> Option<Self> {
-        match len {
-            1 => Some(Self::One),
-            2 => Some(Self::Two),
-            4 => Some(Self::Four),
-            8 => Some(Self::Eight),
-            _ => None,
-        }
-    }
-
-    /// Returns the width of an integer of `len` bytes, of which it is known that there is one.
-    #[inline]
-    fn from_valid_len(len: u32) -> Self {
-        match len {
-            1 => Self::One,
-            2 => Self::Two,
-            4 => Self::Four,
-            _ => Self::Eight,
-        }
+        // INVARIANT: These are the sizes.
+        matches!(len, 1 | 2 | 4 | 8).then_some(Self(len))
     }
 
     /// Returns the size in bytes.
     #[inline]
     pub(super) fn bytes(self) -> usize {
-        self as usize
+        self.0 as usize
     }
 
     /// Returns the number of bits.
     #[inline]
     pub(super) fn bits(self) -> u32 {
-        self as u32 * u8::BITS
+        self.0.wrapping_mul(u8::BITS)
     }
 
     /// Returns the integer that memory has as the first of `bytes`, zero-extended. The other bytes
@@ -295,7 +277,8 @@ impl Op {
         };
         let update = |update, release| Self::Update {
             p: raw.operand(0),
-            width: Width::from_valid_len(raw.len),
+            // INVARIANT: The operation is valid.
+            width: Width(raw.len),
             update,
             release,
         };
@@ -318,30 +301,6 @@ impl Op {
     }
 }
 
-/// What a vector stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stores {
-    /// Nothing.
-    None,
-    /// One integer by one access, in its last operation.
-    Last,
-    /// Anything else.
-    Other,
-}
-
-impl Stores {
-    /// Returns what a vector stores with one operation more.
-    #[inline]
-    fn and(self, op: &RawOp) -> Self {
-        let stores = op.stores() && op.len != 0;
-        match self {
-            Self::None if !stores => Self::None,
-            Self::None if op.operand(0).is_one_access() => Self::Last,
-            _ => Self::Other,
-        }
-    }
-}
-
 /// A valid vector of operations.
 ///
 /// # Invariants
@@ -350,7 +309,6 @@ impl Stores {
 #[derive(Clone, Copy)]
 pub(super) struct Vector<'a> {
     raw: &'a [RawOp],
-    stores: Stores,
 }
 
 impl<'a> Vector<'a> {
@@ -360,13 +318,11 @@ impl<'a> Vector<'a> {
             return Err(Invalid);
         }
 
-        let mut stores = Stores::None;
         let mut sum = 0u32;
         for op in raw {
             if !op.is_valid() {
                 return Err(Invalid);
             }
-            stores = stores.and(op);
             // Each of the few lengths is limited, so this does not wrap.
             sum = sum.wrapping_add(op.len);
         }
@@ -375,7 +331,7 @@ impl<'a> Vector<'a> {
         }
 
         // INVARIANT: This was just checked.
-        Ok(Self { raw, stores })
+        Ok(Self { raw })
     }
 
     /// Returns the operations in order.
@@ -394,7 +350,11 @@ impl<'a> Vector<'a> {
     /// in one access.
     #[inline]
     pub(super) fn stores_last(self) -> bool {
-        self.stores != Stores::Other
+        let Some((last, before)) = self.raw.split_last() else {
+            return true;
+        };
+
+        !before.iter().any(RawOp::stores) && (!last.stores() || last.operand(0).is_one_access())
     }
 
     /// Calls `f` with each operand of each operation that takes memory, in order, until it fails.
@@ -404,14 +364,18 @@ impl<'a> Vector<'a> {
         mut f: impl FnMut(Operand, Access) -> Result<(), E>,
     ) -> Result<(), E> {
         for raw in self.raw {
-            let nr_operands = if raw.len == 0 { 0 } else { raw.nr_operands() };
-            for index in 0..nr_operands {
-                let access = if index == 0 && raw.stores() {
-                    Access::Write
-                } else {
-                    Access::Read
-                };
-                f(raw.operand(index), access)?;
+            // This also leaves out all barriers.
+            if raw.len == 0 {
+                continue;
+            }
+            let access = if raw.stores() {
+                Access::Write
+            } else {
+                Access::Read
+            };
+            f(raw.operand(0), access)?;
+            if raw.has_second_operand() {
+                f(raw.operand(1), Access::Read)?;
             }
         }
 
@@ -550,7 +514,7 @@ mod tests {
         };
         let update = |update, release| Op::Update {
             p: a,
-            width: Width::Eight,
+            width: Width(8),
             update,
             release,
         };
@@ -780,20 +744,15 @@ mod tests {
         let two = padded((value as u16).to_ne_bytes());
         let four = padded((value as u32).to_ne_bytes());
 
-        assert_eq!(memory(Width::One), (1, one, 0x88));
-        assert_eq!(memory(Width::Two), (2, two, 0x7788));
-        assert_eq!(memory(Width::Four), (4, four, 0x5566_7788));
-        assert_eq!(memory(Width::Eight), (8, value.to_ne_bytes(), value));
+        assert_eq!(memory(Width(1)), (1, one, 0x88));
+        assert_eq!(memory(Width(2)), (2, two, 0x7788));
+        assert_eq!(memory(Width(4)), (4, four, 0x5566_7788));
+        assert_eq!(memory(Width(8)), (8, value.to_ne_bytes(), value));
     }
 
     #[test]
     fn widths_tell_size_and_alignment() {
-        for (width, bytes) in [
-            (Width::One, 1),
-            (Width::Two, 2),
-            (Width::Four, 4),
-            (Width::Eight, 8),
-        ] {
+        for (width, bytes) in [(Width(1), 1), (Width(2), 2), (Width(4), 4), (Width(8), 8)] {
             assert_eq!(Width::from_len(bytes), Some(width));
             assert_eq!((width.bytes(), width.bits()), (bytes as usize, 8 * bytes));
             for addr in 0..32 {

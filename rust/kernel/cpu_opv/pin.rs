@@ -19,6 +19,7 @@
 //! takes what is not present any more, too.
 
 use super::{
+    exec::View,
     loaded::Loaded,
     op::{
         Access,
@@ -76,8 +77,13 @@ enum Failure {
     Error(Error),
 }
 
-/// Not all that is only read can be loaded ahead.
-struct DoesNotFit;
+/// Why not all that is only read was loaded ahead.
+enum NotLoaded {
+    /// It is not present.
+    Fault,
+    /// A part of an operand is pinned, and the rest of it is not.
+    Part,
+}
 
 /// How memory is accessed that is only read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,8 +119,10 @@ pub(super) fn run(
         pinned.pin(vector, Reads::Ahead)?;
 
         let reached = reach::reach(cpu)?;
-        if pinned.load(vector).is_ok() {
-            return Ok(run::run(vector, &pinned)?);
+        match pinned.load(vector) {
+            Ok(()) => return pinned.run(vector),
+            Err(NotLoaded::Part) => break,
+            Err(NotLoaded::Fault) => {}
         }
         drop(reached);
 
@@ -122,17 +130,25 @@ pub(super) fn run(
         fault_in(vector)?;
     }
 
+    pinned.pages.clear();
     pinned.pin(vector, Reads::Pinned)?;
     let _reached = reach::reach(cpu)?;
-    Ok(run::run(vector, &pinned)?)
+    pinned.run(vector)
 }
 
 impl Pinned<'_> {
     /// Returns the page at the address `page`, if it is pinned.
     #[inline]
     pub(super) fn page(&self, page: usize) -> Option<PinnedPage<'_>> {
-        let mut pages = self.plan.all().iter().zip(self.pages.iter());
-        pages.find_map(|(&known, pinned)| (known == page).then_some(pinned))
+        let index = self.plan.all().iter().position(|&known| known == page)?;
+        self.pages.get(index)
+    }
+
+    /// Runs the operations.
+    #[inline]
+    fn run(&self, vector: Vector<'_>) -> Result<Outcome> {
+        let mut view = View::new(self);
+        Ok(run::run(vector, &mut view)?)
     }
 
     /// Returns what was loaded ahead.
@@ -147,7 +163,7 @@ impl Pinned<'_> {
 
         // Every turn but two makes a page of the plan one for writing, so there are not many.
         loop {
-            let Err(failure) = self.attempt(vector, reads, faults) else {
+            let Err(failure) = self.attempt(reads, faults) else {
                 return Ok(());
             };
             self.pages.clear();
@@ -164,7 +180,7 @@ impl Pinned<'_> {
         }
     }
 
-    fn attempt(&mut self, vector: Vector<'_>, reads: Reads, faults: Faults) -> Result<(), Failure> {
+    fn attempt(&mut self, reads: Reads, faults: Faults) -> Result<(), Failure> {
         pin_list(
             self.plan.writes(),
             gup::Access::Write,
@@ -172,7 +188,7 @@ impl Pinned<'_> {
             &mut self.pages,
         )?;
 
-        if reads == Reads::Pinned || !self.can_load(vector) {
+        if reads == Reads::Pinned || !self.can_load() {
             pin_list(
                 self.plan.reads(),
                 gup::Access::Read,
@@ -184,48 +200,37 @@ impl Pinned<'_> {
         check(&self.plan, &self.pages)
     }
 
-    /// Returns whether what is only read can be loaded before the vector runs.
+    /// Returns whether what is only read can be loaded before the vector runs, as long as each
+    /// operand is either pinned or not.
     ///
     /// No operation may store to it before the one that reads it. None does at the same address, if
     /// no part of it is in a page that is written, nor at any other one, if those pages are
     /// anonymous: they are at one address only while they are pinned.
-    fn can_load(&self, vector: Vector<'_>) -> bool {
-        if self.plan.reads().is_empty() {
-            return true;
-        }
-
-        let mut room = Loaded::ROOM;
-        let fits = vector.try_for_each_operand(|operand, access| {
-            let start = user::untagged(operand.addr);
-            match (access, self.plan.written(start, operand.len as usize)) {
-                (Access::Write, _) | (Access::Read, Share::All) => {}
-                (Access::Read, Share::None) => {
-                    room = room.checked_sub(Loaded::len(&operand)).ok_or(DoesNotFit)?;
-                }
-                (Access::Read, Share::Part) => return Err(DoesNotFit),
-            }
-            Ok(())
-        });
-
-        fits.is_ok() && self.pages.iter().all(|page| page.is_anon())
+    #[inline]
+    fn can_load(&self) -> bool {
+        self.plan.reads().is_empty()
+            || self.plan.read_len() <= Loaded::ROOM && self.pages.iter().all(|page| page.is_anon())
     }
 
     /// Loads what is not pinned.
     #[inline]
-    fn load(&mut self, vector: Vector<'_>) -> Result {
-        self.loaded.clear();
-
-        if self.pages.len() < self.plan.all().len() {
-            vector.try_for_each_operand(|operand, access| {
-                let page = plan::page_of(user::untagged(operand.addr));
-                if access == Access::Read && self.page(page).is_none() {
-                    self.loaded.load(&operand)?;
-                }
-                Ok(())
-            })
-        } else {
-            Ok(())
+    fn load(&mut self, vector: Vector<'_>) -> Result<(), NotLoaded> {
+        if self.pages.len() == self.plan.all().len() {
+            return Ok(());
         }
+
+        self.loaded.clear();
+        vector.try_for_each_operand(|operand, access| {
+            if access == Access::Write {
+                return Ok(());
+            }
+            let start = user::untagged(operand.addr);
+            match self.plan.written(start, operand.len as usize) {
+                Share::All => Ok(()),
+                Share::None => self.loaded.load(&operand).map_err(|_| NotLoaded::Fault),
+                Share::Part => Err(NotLoaded::Part),
+            }
+        })
     }
 }
 

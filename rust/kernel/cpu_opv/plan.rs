@@ -40,13 +40,14 @@ pub(super) struct Plan<'a> {
     /// The pages to write, then the pages only to read. No page is listed twice.
     pages: &'a mut [usize],
     nr_writes: usize,
+    read_len: usize,
 }
 
 impl<'a> Plan<'a> {
     /// Lists the pages of `vector` in `room`.
     ///
     /// `start` returns the address at which an operand starts, without a tag, if the whole of it is
-    /// in user memory.
+    /// in user memory, which is made of whole pages.
     #[inline]
     pub(super) fn new(
         vector: Vector<'_>,
@@ -58,21 +59,29 @@ impl<'a> Plan<'a> {
             nr_writes: 0,
             len: 0,
         };
-        // Operations that follow each other are often on one page. No page is at an odd address.
-        let mut last = (usize::MAX, Access::Read);
+        let mut read_len = 0usize;
+        // Operations that follow each other are often on one page.
+        let mut recent: Option<Recent> = None;
 
         vector.try_for_each_operand(|operand, access| {
-            let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
-            pages(start, operand.len as usize).try_for_each(|page| {
-                if last != (page, access) {
-                    last = (page, access);
-                    list.add(page, access).map_err(|Full| Error::NeedsRoom)?;
-                }
-                Ok(())
-            })
+            let known = recent.and_then(|page| page.access_to(&operand));
+            if known == Some(Access::Write) {
+                return Ok(());
+            }
+            if access == Access::Read {
+                // The few lengths are limited, so this does not wrap.
+                read_len = read_len.wrapping_add(room_for(&operand));
+            }
+            if known != Some(access) {
+                let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
+                list.add_all(start, operand.len as usize, access)
+                    .map_err(|Full| Error::NeedsRoom)?;
+                recent = Some(Recent::new(&operand, access));
+            }
+            Ok(())
         })?;
 
-        Ok(list.plan())
+        Ok(list.plan(read_len))
     }
 
     /// Returns the pages that are written.
@@ -93,16 +102,23 @@ impl<'a> Plan<'a> {
         self.pages
     }
 
+    /// Returns for how many bytes there has to be room if all operands are loaded that are only
+    /// read: at least for those outside of the pages that are written, a word for each integer.
+    #[inline]
+    pub(super) fn read_len(&self) -> usize {
+        self.read_len
+    }
+
     /// Returns how much of an area is in pages that are written.
     #[inline]
     pub(super) fn written(&self, start: usize, len: usize) -> Share {
+        let (first, last) = ends(start, len);
         let is_written = |page| self.writes().contains(&page);
-        let mut pages = pages(start, len);
 
-        match (pages.next().map(is_written), pages.next().map(is_written)) {
-            (Some(true), None | Some(true)) => Share::All,
-            (Some(false), None | Some(false)) => Share::None,
-            _ => Share::Part,
+        match is_written(first) {
+            share if first != last && is_written(last) != share => Share::Part,
+            true => Share::All,
+            false => Share::None,
         }
     }
 
@@ -127,12 +143,25 @@ struct List<'a> {
 struct Full;
 
 impl<'a> List<'a> {
+    /// Adds the pages of an area.
+    #[inline(never)]
+    fn add_all(&mut self, start: usize, len: usize, access: Access) -> Result<(), Full> {
+        let (first, last) = ends(start, len);
+
+        self.add(first, access)?;
+        if last != first {
+            self.add(last, access)?;
+        }
+        Ok(())
+    }
+
     /// Adds a page, after the others of its kind. One that is only read so far may become one that
     /// is written.
     #[inline]
     fn add(&mut self, page: usize, access: Access) -> Result<(), Full> {
-        let mut pages = self.room.iter().take(self.len);
-        let from = pages.position(|&known| known == page).unwrap_or(self.len);
+        let pages = self.room.get(..self.len).unwrap_or_default();
+        let known = pages.iter().position(|&known| known == page);
+        let from = known.unwrap_or(self.len);
         let to = match access {
             Access::Write if from < self.nr_writes => return Ok(()),
             Access::Write => self.nr_writes,
@@ -148,12 +177,50 @@ impl<'a> List<'a> {
     }
 
     #[inline]
-    fn plan(self) -> Plan<'a> {
+    fn plan(self, read_len: usize) -> Plan<'a> {
         Plan {
             pages: self.room.get_mut(..self.len).unwrap_or_default(),
             nr_writes: self.nr_writes,
+            read_len,
         }
     }
+}
+
+/// The page of the last operand that was listed.
+#[derive(Clone, Copy)]
+struct Recent {
+    /// Its address as the operand has it, with a tag if there is one.
+    start: u64,
+    access: Access,
+}
+
+impl Recent {
+    /// Returns the page in which an operand ends.
+    #[inline]
+    fn new(operand: &Operand, access: Access) -> Self {
+        let last = operand
+            .addr
+            .wrapping_add(u64::from(operand.len))
+            .wrapping_sub(1);
+        let start = last & !(PAGE_SIZE as u64 - 1);
+
+        Self { start, access }
+    }
+
+    /// Returns how the page is listed, if the whole of an operand is in it.
+    #[inline]
+    fn access_to(&self, operand: &Operand) -> Option<Access> {
+        let offset = operand.addr.wrapping_sub(self.start);
+        let is_inside = offset <= (PAGE_SIZE as u64).wrapping_sub(u64::from(operand.len));
+
+        is_inside.then_some(self.access)
+    }
+}
+
+/// Returns for how many bytes there has to be room to load an operand.
+#[inline]
+pub(super) fn room_for(operand: &Operand) -> usize {
+    (operand.len as usize).max(size_of::<u64>())
 }
 
 /// Puts a page into the first of these places. The other pages move up, and the last one leaves.
@@ -186,12 +253,19 @@ pub(super) fn to_page_end(addr: usize) -> usize {
     PAGE_SIZE - addr % PAGE_SIZE
 }
 
-/// Returns the pages of an area that is not empty, no longer than a page, and does not go on beyond
-/// the end of the address space.
+/// Returns the first and the last page of an area that is not empty, no longer than a page, and does
+/// not go on beyond the end of the address space. There is none between them.
+#[inline]
+fn ends(start: usize, len: usize) -> (usize, usize) {
+    let last = start.wrapping_add(len.wrapping_sub(1));
+
+    (page_of(start), page_of(last))
+}
+
+/// Returns the pages of an area as above.
 #[inline]
 pub(super) fn pages(start: usize, len: usize) -> impl Iterator<Item = usize> {
-    let first = page_of(start);
-    let last = page_of(start.wrapping_add(len.wrapping_sub(1)));
+    let (first, last) = ends(start, len);
 
     core::iter::once(first).chain((last != first).then_some(last))
 }
@@ -364,6 +438,24 @@ mod tests {
                 Vector::new(&vector).map(|vector| Plan::new(vector, below_4_pages, &mut room));
             assert!(matches!(plan, Ok(Err(Error::OutOfRange(operand))) if operand == expected));
         }
+    }
+
+    #[test]
+    fn room_is_for_what_is_only_read() -> Result<(), Option<Error>> {
+        for (vector, expected) in [
+            (&[compare(P, 2 * P, 1)][..], 16),
+            (&[compare(P, 2 * P, 8), compare(P, P, 9)], 34),
+            (&[copy(P, 2 * P, 100), add(3 * P, 8)], 100),
+            // A page that has just been written is not loaded from ahead.
+            (&[add(P, 8), copy(P, P + 8, 8), compare(P, P + 8, 8)], 0),
+            (&[add(P, 8), compare(P, 2 * P, 4)], 8),
+            (&[compare(2 * P - 4, 2 * P, 8), add(P, 8)], 16),
+            (&[add(P, 8), compare(2 * P - 4, 2 * P - 8, 8)], 16),
+        ] {
+            let mut room = [0; 4];
+            assert_eq!(plan(vector, &mut room)?.read_len(), expected);
+        }
+        Ok(())
     }
 
     #[test]

@@ -50,6 +50,7 @@ enum Hold {
 /// - [`EINVAL`]: the task is not allowed on `cpu`, which is online.
 /// - [`EBUSY`]: `cpu` is online but not active.
 /// - [`EINTR`]: a fatal signal is pending.
+#[inline]
 pub(super) fn reach(cpu: CpuId) -> Result<Reached> {
     let preempt = preempt::disable();
     if CpuId::current() == cpu {
@@ -60,6 +61,11 @@ pub(super) fn reach(cpu: CpuId) -> Result<Reached> {
     }
     drop(preempt);
 
+    reach_other(cpu)
+}
+
+/// Makes what follows atomic on a CPU that the task is not on.
+fn reach_other(cpu: CpuId) -> Result<Reached> {
     let hold = match migrate::disable_on(cpu) {
         Ok(migrate) => Hold::Moved { _migrate: migrate },
         Err(error) => not_moved(cpu, error)?,

@@ -21,32 +21,33 @@ pub(super) trait Memory {
     type Fault;
 
     /// Loads an integer, zero-extended, by one access if it is naturally aligned.
-    fn load(&self, operand: &Operand, width: Width) -> Result<u64, Self::Fault>;
+    fn load(&mut self, operand: &Operand, width: Width) -> Result<u64, Self::Fault>;
 
     /// Stores the low bits of `value` as an integer, by one access if it is naturally aligned.
-    fn store(&self, operand: &Operand, width: Width, value: u64) -> Result<(), Self::Fault>;
+    fn store(&mut self, operand: &Operand, width: Width, value: u64) -> Result<(), Self::Fault>;
 
     /// Replaces an integer by what `f` makes of it, by one load and one store if it is naturally
     /// aligned. The value that `f` gets is zero-extended, and the low bits of its result are
     /// stored.
     #[inline]
     fn update(
-        &self,
+        &mut self,
         operand: &Operand,
         width: Width,
         f: impl FnOnce(u64) -> u64,
     ) -> Result<(), Self::Fault> {
-        self.store(operand, width, f(self.load(operand, width)?))
+        let value = self.load(operand, width)?;
+        self.store(operand, width, f(value))
     }
 
     /// Compares two areas of one length.
-    fn equal(&self, a: &Operand, b: &Operand) -> Result<bool, Self::Fault>;
+    fn equal(&mut self, a: &Operand, b: &Operand) -> Result<bool, Self::Fault>;
 
     /// Copies `src` to `dst`, which are of one length.
-    fn copy(&self, dst: &Operand, src: &Operand) -> Result<(), Self::Fault>;
+    fn copy(&mut self, dst: &Operand, src: &Operand) -> Result<(), Self::Fault>;
 
     /// Orders all accesses before against all accesses after, as `smp_mb()`.
-    fn barrier(&self);
+    fn barrier(&mut self);
 }
 
 /// How a vector ended.
@@ -62,7 +63,7 @@ pub(super) enum Outcome {
 ///
 /// Context: what `memory` asks for. Takes no lock, and does not sleep by itself.
 #[inline]
-pub(super) fn run<M: Memory>(vector: Vector<'_>, memory: &M) -> Result<Outcome, M::Fault> {
+pub(super) fn run<M: Memory>(vector: Vector<'_>, memory: &mut M) -> Result<Outcome, M::Fault> {
     for (index, op) in vector.ops().enumerate() {
         match op {
             Op::Compare { a, b, equal } => {
@@ -98,7 +99,7 @@ pub(super) fn run<M: Memory>(vector: Vector<'_>, memory: &M) -> Result<Outcome, 
 }
 
 #[inline]
-fn compare<M: Memory>(memory: &M, a: &Operand, b: &Operand) -> Result<bool, M::Fault> {
+fn compare<M: Memory>(memory: &mut M, a: &Operand, b: &Operand) -> Result<bool, M::Fault> {
     match Width::from_len(a.len) {
         Some(width) => Ok(memory.load(a, width)? == memory.load(b, width)?),
         None => memory.equal(a, b),
@@ -106,9 +107,12 @@ fn compare<M: Memory>(memory: &M, a: &Operand, b: &Operand) -> Result<bool, M::F
 }
 
 #[inline]
-fn copy<M: Memory>(memory: &M, dst: &Operand, src: &Operand) -> Result<(), M::Fault> {
+fn copy<M: Memory>(memory: &mut M, dst: &Operand, src: &Operand) -> Result<(), M::Fault> {
     match Width::from_len(dst.len) {
-        Some(width) => memory.store(dst, width, memory.load(src, width)?),
+        Some(width) => {
+            let value = memory.load(src, width)?;
+            memory.store(dst, width, value)
+        }
         None => memory.copy(dst, src),
     }
 }
@@ -241,25 +245,25 @@ mod tests {
         }
     }
 
-    impl Memory for Model {
+    impl Memory for &Model {
         type Fault = u64;
 
-        fn load(&self, operand: &Operand, width: Width) -> Result<u64, u64> {
+        fn load(&mut self, operand: &Operand, width: Width) -> Result<u64, u64> {
             self.note(Load(operand.addr));
             self.get(operand.addr, width)
         }
 
-        fn store(&self, operand: &Operand, width: Width, value: u64) -> Result<(), u64> {
+        fn store(&mut self, operand: &Operand, width: Width, value: u64) -> Result<(), u64> {
             self.note(Store(operand.addr));
             self.set(operand.addr, width, value)
         }
 
-        fn equal(&self, a: &Operand, b: &Operand) -> Result<bool, u64> {
+        fn equal(&mut self, a: &Operand, b: &Operand) -> Result<bool, u64> {
             self.note(CompareAreas(a.addr, b.addr));
             Ok(self.area(a.addr, a.len as usize)? == self.area(b.addr, b.len as usize)?)
         }
 
-        fn copy(&self, dst: &Operand, src: &Operand) -> Result<(), u64> {
+        fn copy(&mut self, dst: &Operand, src: &Operand) -> Result<(), u64> {
             self.note(CopyArea(dst.addr, src.addr));
             let dst = self.writable_area(dst.addr, dst.len as usize)?;
             for (dst, src) in dst.iter().zip(self.area(src.addr, src.len as usize)?) {
@@ -268,7 +272,7 @@ mod tests {
             Ok(())
         }
 
-        fn barrier(&self) {
+        fn barrier(&mut self) {
             self.note(Barrier);
         }
     }
@@ -281,9 +285,9 @@ mod tests {
         Fault(u64),
     }
 
-    fn outcome(raw: &[RawOp], memory: &Model) -> Result<Outcome, Failure> {
+    fn outcome(raw: &[RawOp], mut memory: &Model) -> Result<Outcome, Failure> {
         let vector = Vector::new(raw).map_err(|_| Failure::Invalid)?;
-        run(vector, memory).map_err(Failure::Fault)
+        run(vector, &mut memory).map_err(Failure::Fault)
     }
 
     fn raw(op: u32, len: u32, first: u64, second: u64) -> RawOp {
@@ -321,46 +325,47 @@ mod tests {
     fn integers_are_replaced_and_nothing_else() -> Result<(), u64> {
         const M: u64 = u64::MAX;
 
-        for (op, width, value, by, expected) in [
-            (ADD, Width::One, 0xff, 2, 0x01),
-            (ADD, Width::One, 0x00, M, 0xff),
-            (ADD, Width::One, 0x01, 0x1_00, 0x01),
-            (ADD, Width::Two, 0xffff, 1, 0),
-            (ADD, Width::Four, 0xffff_ffff, 2, 1),
-            (ADD, Width::Eight, 5, M, 4),
-            (ADD, Width::Eight, M, 1, 0),
-            (ADD_RELEASE, Width::Four, 40, 2, 42),
-            (OR, Width::One, 0x11, 0xff22, 0x33),
-            (OR, Width::Two, 0x1111, 0x2200, 0x3311),
-            (OR, Width::Four, 0x1111, 0x2222_0000, 0x2222_1111),
-            (OR, Width::Eight, 1, 1 << 63, (1 << 63) | 1),
-            (AND, Width::One, 0x77, 0xee, 0x66),
-            (AND, Width::Two, 0x7777, 0xf0, 0x70),
-            (AND, Width::Four, M >> 32, 0, 0),
-            (AND, Width::Eight, M, 1 << 63, 1 << 63),
-            (XOR, Width::One, 0x0f, M, 0xf0),
-            (XOR, Width::Two, 0x0f0f, 0xffff, 0xf0f0),
-            (XOR, Width::Four, 1, 1, 0),
-            (XOR, Width::Eight, M, 1, M - 1),
-            (LSHIFT, Width::One, 0x81, 1, 0x02),
-            (LSHIFT, Width::Two, 0x8001, 15, 0x8000),
-            (LSHIFT, Width::Four, 0x8000_0001, 4, 0x10),
-            (LSHIFT, Width::Eight, M, 63, 1 << 63),
-            (RSHIFT, Width::One, 0x81, 1, 0x40),
-            (RSHIFT, Width::Two, 0x8001, 15, 1),
-            (RSHIFT, Width::Four, 0x8000_0001, 4, 0x0800_0000),
-            (RSHIFT, Width::Eight, M, 0, M),
+        for (op, len, value, by, expected) in [
+            (ADD, 1, 0xff, 2, 0x01),
+            (ADD, 1, 0x00, M, 0xff),
+            (ADD, 1, 0x01, 0x1_00, 0x01),
+            (ADD, 2, 0xffff, 1, 0),
+            (ADD, 4, 0xffff_ffff, 2, 1),
+            (ADD, 8, 5, M, 4),
+            (ADD, 8, M, 1, 0),
+            (ADD_RELEASE, 4, 40, 2, 42),
+            (OR, 1, 0x11, 0xff22, 0x33),
+            (OR, 2, 0x1111, 0x2200, 0x3311),
+            (OR, 4, 0x1111, 0x2222_0000, 0x2222_1111),
+            (OR, 8, 1, 1 << 63, (1 << 63) | 1),
+            (AND, 1, 0x77, 0xee, 0x66),
+            (AND, 2, 0x7777, 0xf0, 0x70),
+            (AND, 4, M >> 32, 0, 0),
+            (AND, 8, M, 1 << 63, 1 << 63),
+            (XOR, 1, 0x0f, M, 0xf0),
+            (XOR, 2, 0x0f0f, 0xffff, 0xf0f0),
+            (XOR, 4, 1, 1, 0),
+            (XOR, 8, M, 1, M - 1),
+            (LSHIFT, 1, 0x81, 1, 0x02),
+            (LSHIFT, 2, 0x8001, 15, 0x8000),
+            (LSHIFT, 4, 0x8000_0001, 4, 0x10),
+            (LSHIFT, 8, M, 63, 1 << 63),
+            (RSHIFT, 1, 0x81, 1, 0x40),
+            (RSHIFT, 2, 0x8001, 15, 1),
+            (RSHIFT, 4, 0x8000_0001, 4, 0x0800_0000),
+            (RSHIFT, 8, M, 0, M),
         ] {
+            let width = Width::from_len(len).ok_or(0u64)?;
             for addr in [16, 17, 23] {
                 let memory = Model::new();
                 memory.set(addr, width, value)?;
 
-                let op = update(op, width.bytes() as u32, addr, by);
+                let op = update(op, len, addr, by);
                 assert_eq!(outcome(&[op], &memory), Ok(Outcome::Completed));
                 let found = memory.get(addr, width)?;
                 assert_eq!(
-                    (op.op, width, value, by, found),
-                    (op.op, width, value, by, expected)
+                    (op.op, len, value, by, found),
+                    (op.op, len, value, by, expected)
                 );
                 assert!(memory.is_untouched_beyond(addr, width.bytes()));
             }

@@ -35,7 +35,10 @@ use crate::{
         to_result,
         Result, //
     },
-    ffi::c_int,
+    ffi::{
+        c_int,
+        c_void, //
+    },
     page::PAGE_SIZE,
     types::NotThreadSafe,
     uaccess::UserPtr, //
@@ -171,6 +174,15 @@ impl<'a> PinnedPages<'a> {
         self.len == 0
     }
 
+    /// Returns the page of an index, in the order in which they were pinned.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<PinnedPage<'_>> {
+        let &slot = self.slots.get(..self.len)?.get(index)?;
+
+        // INVARIANT: By the type invariant, the page stays pinned while `self` is borrowed.
+        Some(PinnedPage(slot as *mut bindings::page, PhantomData))
+    }
+
     /// Returns the pages in the order in which they were pinned.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = PinnedPage<'_>> {
@@ -224,7 +236,7 @@ impl Drop for PinnedPages<'_> {
 #[derive(Clone, Copy)]
 pub struct PinnedPage<'a>(*mut bindings::page, PhantomData<&'a Slot>);
 
-impl PinnedPage<'_> {
+impl<'a> PinnedPage<'a> {
     /// Returns whether the page is anonymous memory of the process.
     ///
     /// An anonymous page that is pinned is not replaced by a copy. Another one may be, in a private
@@ -244,10 +256,7 @@ impl PinnedPage<'_> {
 
     /// Runs `f` on the address of the page in the kernel, with the page mapped there.
     ///
-    /// The address is valid for [`PAGE_SIZE`] bytes, while `f` runs, and by
-    /// the current task only. User space and other CPUs may load from and store to the memory at
-    /// any time, so `f` must never form a reference to it. Mappings nest, and there are few of them
-    /// for one task.
+    /// The address is valid while `f` runs. See [`MappedPage::as_ptr`] for what `f` may do with it.
     ///
     /// Context: Any. `f` runs with what [`kmap_local_page()`] disables, and must not sleep where
     /// its caller must not.
@@ -255,19 +264,68 @@ impl PinnedPage<'_> {
     /// [`kmap_local_page()`]: srctree/include/linux/highmem.h
     #[inline]
     pub fn with_mapped<T>(self, f: impl FnOnce(*mut u8) -> T) -> T {
+        // SAFETY: The mappings that `f` makes end within it.
+        let mapped = unsafe { self.map() };
+        f(mapped.as_ptr())
+    }
+
+    /// Maps the page in the kernel, for the current task.
+    ///
+    /// Context: Any. What [`kmap_local_page()`] disables stays so until the value is dropped.
+    ///
+    /// # Safety
+    ///
+    /// Mappings nest: one that is made later has to be dropped earlier.
+    ///
+    /// [`kmap_local_page()`]: srctree/include/linux/highmem.h
+    #[inline]
+    pub unsafe fn map(self) -> MappedPage<'a> {
         // SAFETY: By the type invariant, this is a valid page.
         let addr = unsafe { bindings::kmap_local_page(self.0) };
-        let result = f(addr.cast());
-        // SAFETY: This is the last mapping of the task, because those that `f` made have ended
-        // within it.
-        unsafe { bindings::kunmap_local(addr) };
-        result
+
+        // INVARIANT: The page was just mapped, and the caller takes care of the order.
+        MappedPage {
+            addr,
+            _page: self,
+            _task: NotThreadSafe,
+        }
     }
 
     #[inline]
     fn flush_dcache(self) {
         // SAFETY: By the type invariant, this is a valid page.
         unsafe { bindings::flush_dcache_page(self.0) };
+    }
+}
+
+/// A user page that is pinned, and mapped in the kernel.
+///
+/// # Invariants
+///
+/// The page is mapped at `addr`, and is the last one that the task has mapped when this is dropped.
+pub struct MappedPage<'a> {
+    addr: *mut c_void,
+    _page: PinnedPage<'a>,
+    _task: NotThreadSafe,
+}
+
+impl MappedPage<'_> {
+    /// Returns the address of the page in the kernel.
+    ///
+    /// It is valid for [`PAGE_SIZE`] bytes, and by the current task only. User space and other CPUs
+    /// may load from and store to the memory at any time, so that there must never be a reference
+    /// to it.
+    #[inline]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.addr.cast()
+    }
+}
+
+impl Drop for MappedPage<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::kunmap_local(self.addr) };
     }
 }
 

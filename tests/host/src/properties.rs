@@ -9,11 +9,7 @@ use crate::{
     run::{self, Memory, Outcome},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    ops::Range,
-};
+use std::{collections::BTreeMap, ops::Range};
 
 /// The memory of these tests, from address zero on.
 const MEMORY: u64 = 4 * PAGE_SIZE as u64;
@@ -135,9 +131,9 @@ fn contents() -> impl Strategy<Value = Vec<u8>> {
 
 /// Memory from address zero on, with a hole.
 struct Bytes {
-    bytes: RefCell<Vec<u8>>,
+    bytes: Vec<u8>,
     hole: Range<u64>,
-    barriers: Cell<usize>,
+    barriers: usize,
 }
 
 struct Fault;
@@ -157,35 +153,34 @@ impl Bytes {
 impl Memory for Bytes {
     type Fault = Fault;
 
-    fn load(&self, operand: &Operand, width: Width) -> Result<u64, Fault> {
+    fn load(&mut self, operand: &Operand, width: Width) -> Result<u64, Fault> {
         let area = self.area(operand.addr, width.bytes())?;
-        Ok(model::integer(&self.bytes.borrow()[area]) as u64)
+        Ok(model::integer(&self.bytes[area]) as u64)
     }
 
-    fn store(&self, operand: &Operand, width: Width, value: u64) -> Result<(), Fault> {
+    fn store(&mut self, operand: &Operand, width: Width, value: u64) -> Result<(), Fault> {
         let area = self.area(operand.addr, width.bytes())?;
-        model::set_integer(&mut self.bytes.borrow_mut()[area], value.into());
+        model::set_integer(&mut self.bytes[area], value.into());
         Ok(())
     }
 
-    fn equal(&self, a: &Operand, b: &Operand) -> Result<bool, Fault> {
+    fn equal(&mut self, a: &Operand, b: &Operand) -> Result<bool, Fault> {
         let (a, b) = (
             self.area(a.addr, a.len as usize)?,
             self.area(b.addr, b.len as usize)?,
         );
-        let bytes = self.bytes.borrow();
-        Ok(bytes[a] == bytes[b])
+        Ok(self.bytes[a] == self.bytes[b])
     }
 
-    fn copy(&self, dst: &Operand, src: &Operand) -> Result<(), Fault> {
+    fn copy(&mut self, dst: &Operand, src: &Operand) -> Result<(), Fault> {
         let dst = self.area(dst.addr, dst.len as usize)?;
         let src = self.area(src.addr, src.len as usize)?;
-        self.bytes.borrow_mut().copy_within(src, dst.start);
+        self.bytes.copy_within(src, dst.start);
         Ok(())
     }
 
-    fn barrier(&self) {
-        self.barriers.set(self.barriers.get() + 1);
+    fn barrier(&mut self) {
+        self.barriers += 1;
     }
 }
 
@@ -272,16 +267,16 @@ proptest! {
         let (end, barriers) = model::run(&ops, &mut expected, &hole);
 
         let raw = model::raw(&ops);
-        let memory = Bytes { bytes: RefCell::new(contents), hole, barriers: Cell::new(0) };
-        let found = match run::run(Vector::new(&raw).unwrap(), &memory) {
+        let mut memory = Bytes { bytes: contents, hole, barriers: 0 };
+        let found = match run::run(Vector::new(&raw).unwrap(), &mut memory) {
             Ok(Outcome::Completed) => End::Returned(0),
             Ok(Outcome::Stopped(index)) => End::Returned(1 + index),
             Err(Fault) => End::Faulted,
         };
 
         prop_assert_eq!(found, end);
-        prop_assert_eq!(memory.barriers.get(), barriers);
-        prop_assert!(memory.bytes.into_inner() == expected);
+        prop_assert_eq!(memory.barriers, barriers);
+        prop_assert!(memory.bytes == expected);
     }
 
     #[test]
@@ -306,6 +301,18 @@ proptest! {
         prop_assert_eq!(writes.chain(reads).collect::<BTreeMap<_, _>>(), expected.clone());
         prop_assert_eq!(plan.all().len(), expected.len());
         prop_assert_eq!([plan.writes(), plan.reads()].concat(), plan.all());
+
+        let reads = || ops.iter().flat_map(Op::operands).filter(|operand| !operand.written && operand.len != 0);
+        let is_outside = |operand: &model::Operand| {
+            (0..u128::from(operand.len)).any(|offset| {
+                let addr = u128::from(operand.addr) + u128::from(bias) + offset;
+                !expected[&(addr / PAGE_SIZE * PAGE_SIZE)]
+            })
+        };
+        let room = |operand: model::Operand| operand.len.max(8) as usize;
+        let outside: usize = reads().filter(is_outside).map(room).sum();
+        let all: usize = reads().map(room).sum();
+        prop_assert!((outside..=all).contains(&plan.read_len()));
     }
 
     #[test]
@@ -347,7 +354,10 @@ proptest! {
     }
 
     #[test]
-    fn operand_that_is_out_of_range_makes_no_plan(ops in valid_vector(), limit in 0..=MEMORY) {
+    fn operand_that_is_out_of_range_makes_no_plan(
+        ops in valid_vector(),
+        limit in (0..=MEMORY / LEN_MAX).prop_map(|pages| pages * LEN_MAX),
+    ) {
         let is_in_range = |addr: u64, len: u32| addr + u64::from(len) <= limit;
         let start = |operand: &Operand| {
             is_in_range(operand.addr, operand.len).then_some(operand.addr as usize)

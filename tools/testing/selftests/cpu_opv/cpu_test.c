@@ -276,6 +276,71 @@ TEST_F_TIMEOUT(cpu, vectors_wait_for_the_cpu, LONG_TIMEOUT)
 	EXPECT_EQ(calls + hog.slices, hog.count);
 }
 
+#define MIN_CHECKS	300
+
+/* Two counters that a long vector increments, at its start and at its end. */
+static struct {
+	uint64_t first;
+	uint64_t last;
+	unsigned long checks;
+	unsigned long apart;
+} ends;
+
+/* A step: take the CPU from the thread that calls, wherever that is. */
+static int compare_ends_step(struct worker *worker)
+{
+	uint64_t first = __atomic_load_n(&ends.first, __ATOMIC_RELAXED);
+
+	ends.apart += first != __atomic_load_n(&ends.last, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&ends.checks, 1, __ATOMIC_RELAXED);
+	usleep(200);
+	return 0;
+}
+
+/* Fails if preemption is not disabled: the vector is long enough to be hit. */
+TEST_F_TIMEOUT(cpu, vectors_are_not_preempted, LONG_TIMEOUT)
+{
+	const struct sched_attr fifo = {
+		.size = sizeof(fifo),
+		.sched_policy = SCHED_FIFO,
+		.sched_priority = 1,
+	};
+	char *dst = map_pages(1), *src = map_pages(1);
+	struct cpu_op vec[] = {
+		count_op(&ends.first),
+		cpu_op_memcpy(CPU_MEMCPY_OP, dst, src, CPU_OP_DATA_LEN_MAX),
+		count_op(&ends.last),
+	};
+	int cpu = nth_cpu(&self->allowed, 0);
+	static struct percpu percpu;
+	unsigned long calls = 0;
+	struct worker worker;
+
+	/* The thread inherits the affinity. */
+	ASSERT_EQ(0, run_pinned(cpu));
+	ASSERT_EQ(0, start_workers(&worker, 1, (struct worker) {
+		.step = compare_ends_step,
+		.percpu = &percpu,
+		.attr = &fifo,
+	}));
+	while (!__atomic_load_n(&worker.error, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&ends.checks, __ATOMIC_RELAXED) < MIN_CHECKS) {
+		ASSERT_EQ(0, run_on(vec, ARRAY_SIZE(vec), cpu));
+		calls++;
+	}
+	stop_workers(&percpu);
+	pthread_join(worker.thread, NULL);
+	if (worker.error == -EPERM)
+		SKIP(return, "needs the right to use SCHED_FIFO");
+	ASSERT_EQ(0, worker.error);
+	TH_LOG("%lu calls, %lu checks", calls, ends.checks);
+	EXPECT_EQ(0, ends.apart);
+	EXPECT_EQ(calls, ends.first);
+	EXPECT_EQ(calls, ends.last);
+	unmap_pages(dst, 1);
+	unmap_pages(src, 1);
+}
+
 int main(int argc, char **argv)
 {
 	return cpu_opv_test_run(argc, argv);

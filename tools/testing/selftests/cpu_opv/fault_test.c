@@ -290,6 +290,29 @@ TEST_F(fault, at_each_index)
 	}
 }
 
+/* What stops a vector does not make the operands behind it accessible. */
+TEST_F(fault, operands_behind_a_comparison_that_stops)
+{
+	for (int type = 0; type < NR_CPU_OPS; type++) {
+		for (int i = 0; i < op_nr_operands(type); i++) {
+			struct cpu_op vec[] = {
+				op_any(CPU_COMPARE_NE_OP, self->good,
+				       self->good, 8),
+				op_any(type, self->good, self->good, 8),
+			};
+
+			op_set_operand(&vec[1], i, self->bad);
+			EXPECT_EQ(-EFAULT, run(vec, 2)) {
+				TH_LOG("op %d", type);
+			}
+			op_set_expect_fault(&vec[1], i, 1);
+			EXPECT_EQ(-EAGAIN, run(vec, 2)) {
+				TH_LOG("op %d", type);
+			}
+		}
+	}
+}
+
 /* Nothing is accessed, so any address will do. */
 TEST_F(fault, operands_of_no_length)
 {
@@ -544,6 +567,28 @@ TEST_F(edge, vector_ends_in_the_page)
 			TH_LOG("%zu bytes in the page", inside);
 		}
 		EXPECT_EQ(before + (inside && expected ? 1 : 3), count);
+	}
+}
+
+/*
+ * On x86 the kernel has its interrupt descriptors at this address, and these
+ * bytes in the first one.  A comparison must not tell that the guess is right.
+ */
+TEST(kernel_memory_is_not_compared)
+{
+	const uint64_t addr = 0xfffffe0000000002;
+	unsigned char guess[] = { 0x10, 0, 0, 0x8e };
+
+	for (uint32_t len = 1; len <= sizeof(guess); len++) {
+		for (size_t t = 0; t < ARRAY_SIZE(compare_types); t++) {
+			for (int i = 0; i < 2; i++) {
+				struct cpu_op op = op_any(compare_types[t],
+							  guess, guess, len);
+
+				op_set_operand(&op, i, addr);
+				expect_fault(_metadata, op, -EFAULT);
+			}
+		}
 	}
 }
 

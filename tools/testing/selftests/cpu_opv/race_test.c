@@ -303,6 +303,117 @@ TEST_F_TIMEOUT(race, change_while_vectors_run, LONG_TIMEOUT)
 	EXPECT_TRUE(pins_are(self->pins));
 }
 
+#define MIN_ACCESSES	2000
+
+/* An integer of which all bits are the same, if it is accessed at once. */
+struct word {
+	void *p;
+	uint32_t len;
+	/* The thread stores to it, and does not load it. */
+	bool stores;
+	bool stop;
+	unsigned long accesses;
+	unsigned long torn;
+};
+
+static uint64_t load_at_once(const void *p, uint32_t len)
+{
+	switch (len) {
+	case 2:
+		return READ_ONCE(*(const uint16_t *)p);
+	case 4:
+		return READ_ONCE(*(const uint32_t *)p);
+	default:
+		return READ_ONCE(*(const unsigned long *)p);
+	}
+}
+
+static void store_at_once(void *p, uint64_t value, uint32_t len)
+{
+	switch (len) {
+	case 2:
+		WRITE_ONCE(*(uint16_t *)p, value);
+		break;
+	case 4:
+		WRITE_ONCE(*(uint32_t *)p, value);
+		break;
+	default:
+		WRITE_ONCE(*(unsigned long *)p, value);
+		break;
+	}
+}
+
+static bool is_torn(const void *p, uint32_t len)
+{
+	uint64_t value = load_at_once(p, len);
+
+	return value && value != UINT64_MAX >> (64 - BITS_PER_BYTE * len);
+}
+
+static void *access_word(void *arg)
+{
+	struct word *word = arg;
+	uint64_t value = 0;
+
+	while (!READ_ONCE(word->stop)) {
+		if (word->stores) {
+			value = ~value;
+			store_at_once(word->p, value, word->len);
+		} else {
+			word->torn += is_torn(word->p, word->len);
+		}
+		__atomic_fetch_add(&word->accesses, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void race_for_word(struct __test_metadata *_metadata, enum path path,
+			  struct word *word)
+{
+	uint64_t found = 0;
+	struct cpu_op load = cpu_op_memcpy(CPU_MEMCPY_OP, &found, word->p,
+					   word->len);
+	struct cpu_op flip = cpu_op_bitwise(CPU_XOR_OP, word->p, UINT64_MAX,
+					    word->len);
+	unsigned long calls = 0;
+	pthread_t thread;
+
+	memset(word->p, 0, 8);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, access_word, word));
+	do {
+		ASSERT_EQ(0, run_path(path, word->stores ? &load : &flip, 1));
+		word->torn += word->stores && is_torn(&found, word->len);
+	} while (++calls < MIN_ACCESSES ||
+		 __atomic_load_n(&word->accesses, __ATOMIC_RELAXED) <
+		 MIN_ACCESSES);
+	WRITE_ONCE(word->stop, true);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, word->torn) {
+		TH_LOG("path %s, %u bytes", path_names[path], word->len);
+	}
+}
+
+/* Fails if an integer that is naturally aligned is accessed in parts. */
+TEST(aligned_integers_are_accessed_at_once)
+{
+	char *p = map_pages(1);
+
+	for (enum path path = 0; path < NR_PATHS; path++) {
+		for (uint32_t len = 2; len <= sizeof(long); len *= 2) {
+			for (int stores = 0; stores < 2; stores++) {
+				struct word word = {
+					.p = p + 64,
+					.len = len,
+					.stores = stores,
+				};
+
+				race_for_word(_metadata, path, &word);
+			}
+		}
+	}
+	unmap_pages(p, 1);
+}
+
 int main(int argc, char **argv)
 {
 	return cpu_opv_test_run(argc, argv);
