@@ -357,6 +357,29 @@ TEST_F(vector, compare_and_store)
 	}
 }
 
+/* What was loaded before a fault is not taken for what is loaded after it. */
+TEST_F(vector, fault_between_two_loads)
+{
+	const size_t page = page_size();
+	char *mem = map_pages(4);
+
+	for (int i = 0; i < 4; i++) {
+		uint64_t found = 5;
+		struct cpu_op vec[] = {
+			add(&self->v[0], 1),
+			equal(&self->one, &self->one, 8),
+			copy(&found, mem + i * page, 8),
+			add(&self->v[1], 1),
+		};
+
+		EXPECT_EQ(0, run(vec, ARRAY_SIZE(vec)));
+		EXPECT_EQ(0, found);
+		EXPECT_EQ(i + 1, self->v[0]);
+		EXPECT_EQ(i + 1, self->v[1]);
+	}
+	unmap_pages(mem, 4);
+}
+
 /* A page that is mapped at two addresses is one page. */
 TEST_F(vector, store_is_seen_through_another_mapping)
 {
