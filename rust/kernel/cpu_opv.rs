@@ -62,12 +62,20 @@ extern "C" fn rust_cpu_opv(
 ) -> c_long {
     let result = match flags {
         0 => cpu_opv(UserPtr::from_ptr(vec.cast()), cnt, cpu).map(c_long::from),
-        NR_FLAG => Ok(uapi::cpu_op_type_NR_CPU_OPS as c_long),
-        VEC_LEN_MAX_FLAG => Ok(op::VEC_LEN_MAX as c_long),
-        _ => Err(EINVAL),
+        _ => query(flags),
     };
 
     result.unwrap_or_else(|error| error.to_errno() as c_long)
+}
+
+/// Answers what user space may want to know before it makes a vector.
+#[cold]
+fn query(flags: c_int) -> Result<c_long> {
+    match flags {
+        NR_FLAG => Ok(uapi::cpu_op_type_NR_CPU_OPS as c_long),
+        VEC_LEN_MAX_FLAG => Ok(op::VEC_LEN_MAX as c_long),
+        _ => Err(EINVAL),
+    }
 }
 
 /// Runs a vector.
@@ -90,10 +98,32 @@ fn cpu_opv(vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<Outcome> {
 /// Out of line, for its room on the stack.
 #[inline(never)]
 fn run_pinned(vector: Vector<'_>, cpu: CpuId) -> Result<Outcome> {
-    let mut room = Room::new();
-    let (plan, slots) = room.plan(vector)?;
+    let mut few = [0; 2 * plan::INLINE_PAGES];
+    let mut many;
+
+    let (plan, slots) = match plan(vector, &mut few) {
+        Err(plan::Error::NeedsRoom) => {
+            many = KVec::with_capacity(2 * plan::MAX_PAGES, GFP_KERNEL)?;
+            while many.len() < 2 * plan::MAX_PAGES {
+                many.push(0, GFP_KERNEL)?;
+            }
+            plan(vector, &mut many)
+        }
+        planned => planned,
+    }?;
 
     pin::run(vector, plan, slots, cpu)
+}
+
+/// Plans a vector in one half of `room`. Returns the plan, and the other half for its pages.
+#[inline]
+fn plan<'a>(
+    vector: Vector<'_>,
+    room: &'a mut [usize],
+) -> Result<(Plan<'a>, &'a mut [Slot]), plan::Error> {
+    let (pages, slots) = room.split_at_mut(room.len() / 2);
+
+    Ok((Plan::new(vector, user::start, pages)?, slots))
 }
 
 /// Returns the CPU of a number that user space passes.
@@ -101,44 +131,6 @@ fn possible_cpu(cpu: c_int) -> Result<CpuId> {
     CpuId::from_i32(cpu)
         .filter(|&cpu| hotplug::is_possible(cpu))
         .ok_or(EINVAL)
-}
-
-/// Room for the plan of a vector and its pages: on the stack if they are few.
-struct Room {
-    few: [usize; 2 * plan::INLINE_PAGES],
-    many: Option<KVec<usize>>,
-}
-
-impl Room {
-    #[inline]
-    fn new() -> Self {
-        Self {
-            few: [0; 2 * plan::INLINE_PAGES],
-            many: None,
-        }
-    }
-
-    /// Plans a vector. Returns the plan, and room for its pages.
-    fn plan(&mut self, vector: Vector<'_>) -> Result<(Plan<'_>, &mut [Slot])> {
-        let (pages, slots) = halves(&mut self.few);
-        match Plan::new(vector, user::start, pages) {
-            Ok(plan) => return Ok((plan, slots)),
-            Err(plan::Error::NeedsRoom) => {}
-            Err(error) => return Err(error.into()),
-        }
-
-        let mut many = KVec::with_capacity(2 * plan::MAX_PAGES, GFP_KERNEL)?;
-        while many.len() < 2 * plan::MAX_PAGES {
-            many.push(0, GFP_KERNEL)?;
-        }
-
-        let (pages, slots) = halves(self.many.insert(many));
-        Ok((Plan::new(vector, user::start, pages)?, slots))
-    }
-}
-
-fn halves(room: &mut [usize]) -> (&mut [usize], &mut [usize]) {
-    room.split_at_mut(room.len() / 2)
 }
 
 impl From<op::Invalid> for Error {

@@ -7,12 +7,16 @@
 //! kernel's own functions in C.
 
 use super::{
+    loaded::Loaded,
     op::{
         Operand,
         Width, //
     },
     pin::Pinned,
-    plan,
+    plan::{
+        self,
+        PAGE_MASK, //
+    },
     run::Memory,
     user, //
 };
@@ -25,9 +29,6 @@ use crate::{
 
 /// The memory has neither been pinned nor loaded, which does not happen.
 pub(super) struct Missing;
-
-/// The bits of an address that are those of its page.
-const PAGE_MASK: u64 = !(PAGE_SIZE as u64 - 1);
 
 /// Where an area is that is loaded from.
 enum Source<'a> {
@@ -99,8 +100,9 @@ impl<'a> View<'a> {
         if operand.len == 0 || self.pinned.page(plan::page_of(addr)).is_some() {
             Ok(Source::Pages(addr))
         } else {
-            let bytes = self.pinned.loaded().bytes(operand.len as usize);
-            bytes.map(Source::Bytes).ok_or(Missing)
+            let loaded = self.pinned.loaded().ok_or(Missing)?;
+            let bytes = loaded.bytes(operand.len as usize).ok_or(Missing)?;
+            Ok(Source::Bytes(bytes))
         }
     }
 
@@ -134,8 +136,8 @@ impl<'a> View<'a> {
 
     /// Loads an integer that may reach into a second page.
     #[inline(never)]
-    fn load_bytes(&self, operand: &Operand, width: Width) -> Result<u64, Missing> {
-        let addr = user::untagged(operand.addr);
+    fn load_bytes(&self, addr: u64, width: Width) -> Result<u64, Missing> {
+        let addr = user::untagged(addr);
         let mut bytes = [0; size_of::<u64>()];
 
         for (offset, byte) in bytes.iter_mut().take(width.bytes()).enumerate() {
@@ -148,8 +150,8 @@ impl<'a> View<'a> {
 
     /// Stores an integer that may reach into a second page.
     #[inline(never)]
-    fn store_bytes(&self, operand: &Operand, width: Width, value: u64) -> Result<(), Missing> {
-        let addr = user::untagged(operand.addr);
+    fn store_bytes(&self, addr: u64, width: Width, value: u64) -> Result<(), Missing> {
+        let addr = user::untagged(addr);
 
         for (offset, byte) in width.to_bytes(value).enumerate() {
             // SAFETY: The address is that of a byte in a page that is mapped.
@@ -166,10 +168,14 @@ impl Memory for View<'_> {
     #[inline]
     fn load(&mut self, operand: &Operand, width: Width) -> Result<u64, Missing> {
         match self.locate(operand.addr) {
-            None => self.pinned.loaded().integer().ok_or(Missing),
+            None => self
+                .pinned
+                .loaded()
+                .and_then(Loaded::integer)
+                .ok_or(Missing),
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
             Some(ptr) if width.is_aligned(ptr.addr()) => Ok(unsafe { load(ptr, width) }),
-            Some(_) => self.load_bytes(operand, width),
+            Some(_) => self.load_bytes(operand.addr, width),
         }
     }
 
@@ -182,7 +188,7 @@ impl Memory for View<'_> {
             unsafe { store(ptr, width, value) };
             Ok(())
         } else {
-            self.store_bytes(operand, width, value)
+            self.store_bytes(operand.addr, width, value)
         }
     }
 
@@ -202,8 +208,8 @@ impl Memory for View<'_> {
             unsafe { store(ptr, width, f(value)) };
             Ok(())
         } else {
-            let value = self.load_bytes(operand, width)?;
-            self.store_bytes(operand, width, f(value))
+            let value = self.load_bytes(operand.addr, width)?;
+            self.store_bytes(operand.addr, width, f(value))
         }
     }
 

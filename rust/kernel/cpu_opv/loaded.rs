@@ -48,13 +48,6 @@ impl Loaded {
         }
     }
 
-    /// Forgets all operands.
-    #[inline]
-    pub(super) fn clear(&mut self) {
-        self.filled = 0;
-        self.taken.set(0);
-    }
-
     /// Loads an operand.
     ///
     /// Context: Any. Does not sleep.

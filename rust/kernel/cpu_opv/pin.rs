@@ -64,7 +64,7 @@ pub(super) struct Pinned<'a> {
     /// The pages in the order of the plan. If all that is only read is loaded ahead then they are
     /// those that are written.
     pages: PinnedPages<'a>,
-    loaded: Loaded,
+    loaded: Option<Loaded>,
 }
 
 /// Why the pages of a plan were not pinned.
@@ -112,7 +112,7 @@ pub(super) fn run(
     let mut pinned = Pinned {
         plan,
         pages: PinnedPages::new(slots),
-        loaded: Loaded::new(),
+        loaded: None,
     };
 
     for _ in 0..ATTEMPTS {
@@ -153,8 +153,8 @@ impl Pinned<'_> {
 
     /// Returns what was loaded ahead.
     #[inline]
-    pub(super) fn loaded(&self) -> &Loaded {
-        &self.loaded
+    pub(super) fn loaded(&self) -> Option<&Loaded> {
+        self.loaded.as_ref()
     }
 
     /// Pins the pages.
@@ -219,7 +219,7 @@ impl Pinned<'_> {
             return Ok(());
         }
 
-        self.loaded.clear();
+        let loaded = self.loaded.insert(Loaded::new());
         vector.try_for_each_operand(|operand, access| {
             if access == Access::Write {
                 return Ok(());
@@ -227,7 +227,7 @@ impl Pinned<'_> {
             let start = user::untagged(operand.addr);
             match self.plan.written(start, operand.len as usize) {
                 Share::All => Ok(()),
-                Share::None => self.loaded.load(&operand).map_err(|_| NotLoaded::Fault),
+                Share::None => loaded.load(&operand).map_err(|_| NotLoaded::Fault),
                 Share::Part => Err(NotLoaded::Part),
             }
         })

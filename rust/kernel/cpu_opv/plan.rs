@@ -25,6 +25,9 @@ pub(super) const INLINE_PAGES: usize = 8;
 /// a page, so that each is in two pages at most.
 pub(super) const MAX_PAGES: usize = 4 * VEC_LEN_MAX;
 
+/// The bits of an address that are those of its page.
+pub(super) const PAGE_MASK: u64 = !(PAGE_SIZE as u64 - 1);
+
 /// Why there is no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Error {
@@ -58,30 +61,25 @@ impl<'a> Plan<'a> {
             room,
             nr_writes: 0,
             len: 0,
+            read_len: 0,
         };
-        let mut read_len = 0usize;
-        // Operations that follow each other are often on one page.
-        let mut recent: Option<Recent> = None;
+        // Operations that follow each other are often on one page. No page is at an odd address.
+        let mut written = u64::MAX;
 
         vector.try_for_each_operand(|operand, access| {
-            let known = recent.and_then(|page| page.access_to(&operand));
-            if known == Some(Access::Write) {
+            if operand.is_in_page(written) {
                 return Ok(());
             }
-            if access == Access::Read {
-                // The few lengths are limited, so this does not wrap.
-                read_len = read_len.wrapping_add(room_for(&operand));
-            }
-            if known != Some(access) {
-                let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
-                list.add_all(start, operand.len as usize, access)
-                    .map_err(|Full| Error::NeedsRoom)?;
-                recent = Some(Recent::new(&operand, access));
+            let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
+            list.add_operand(start, operand.len as usize, access)
+                .map_err(|Full| Error::NeedsRoom)?;
+            if access == Access::Write {
+                written = operand.last_page();
             }
             Ok(())
         })?;
 
-        Ok(list.plan(read_len))
+        Ok(list.plan())
     }
 
     /// Returns the pages that are written.
@@ -138,15 +136,21 @@ struct List<'a> {
     room: &'a mut [usize],
     nr_writes: usize,
     len: usize,
+    read_len: usize,
 }
 
 struct Full;
 
 impl<'a> List<'a> {
-    /// Adds the pages of an area.
+    /// Adds the pages of an operand.
     #[inline(never)]
-    fn add_all(&mut self, start: usize, len: usize, access: Access) -> Result<(), Full> {
+    fn add_operand(&mut self, start: usize, len: usize, access: Access) -> Result<(), Full> {
         let (first, last) = ends(start, len);
+
+        if access == Access::Read {
+            // The few lengths are limited, so this does not wrap.
+            self.read_len = self.read_len.wrapping_add(len.max(size_of::<u64>()));
+        }
 
         self.add(first, access)?;
         if last != first {
@@ -177,50 +181,30 @@ impl<'a> List<'a> {
     }
 
     #[inline]
-    fn plan(self, read_len: usize) -> Plan<'a> {
+    fn plan(self) -> Plan<'a> {
         Plan {
             pages: self.room.get_mut(..self.len).unwrap_or_default(),
             nr_writes: self.nr_writes,
-            read_len,
+            read_len: self.read_len,
         }
     }
 }
 
-/// The page of the last operand that was listed.
-#[derive(Clone, Copy)]
-struct Recent {
-    /// Its address as the operand has it, with a tag if there is one.
-    start: u64,
-    access: Access,
-}
-
-impl Recent {
-    /// Returns the page in which an operand ends.
+impl Operand {
+    /// Returns whether the whole of it is in the page at the address `page`. The address is one as
+    /// user space has it, which may have a tag.
     #[inline]
-    fn new(operand: &Operand, access: Access) -> Self {
-        let last = operand
-            .addr
-            .wrapping_add(u64::from(operand.len))
-            .wrapping_sub(1);
-        let start = last & !(PAGE_SIZE as u64 - 1);
-
-        Self { start, access }
+    fn is_in_page(&self, page: u64) -> bool {
+        self.addr & PAGE_MASK == page && self.last_page() == page
     }
 
-    /// Returns how the page is listed, if the whole of an operand is in it.
+    /// Returns the address of the page that it ends in, likewise.
     #[inline]
-    fn access_to(&self, operand: &Operand) -> Option<Access> {
-        let offset = operand.addr.wrapping_sub(self.start);
-        let is_inside = offset <= (PAGE_SIZE as u64).wrapping_sub(u64::from(operand.len));
+    fn last_page(&self) -> u64 {
+        let end = self.addr.wrapping_add(u64::from(self.len));
 
-        is_inside.then_some(self.access)
+        end.wrapping_sub(1) & PAGE_MASK
     }
-}
-
-/// Returns for how many bytes there has to be room to load an operand.
-#[inline]
-pub(super) fn room_for(operand: &Operand) -> usize {
-    (operand.len as usize).max(size_of::<u64>())
 }
 
 /// Puts a page into the first of these places. The other pages move up, and the last one leaves.
@@ -450,7 +434,7 @@ mod tests {
             (&[add(P, 8), copy(P, P + 8, 8), compare(P, P + 8, 8)], 0),
             (&[add(P, 8), compare(P, 2 * P, 4)], 8),
             (&[compare(2 * P - 4, 2 * P, 8), add(P, 8)], 16),
-            (&[add(P, 8), compare(2 * P - 4, 2 * P - 8, 8)], 16),
+            (&[add(P, 8), compare(2 * P - 4, 2 * P - 8, 8)], 8),
         ] {
             let mut room = [0; 4];
             assert_eq!(plan(vector, &mut room)?.read_len(), expected);

@@ -45,12 +45,14 @@ enum Hold {
 ///
 /// Context: Process context. May sleep before it returns; what follows must not.
 ///
+/// Always in line: there is next to nothing to do on the CPU that the task is on.
+///
 /// # Errors
 ///
 /// - [`EINVAL`]: the task is not allowed on `cpu`, which is online.
 /// - [`EBUSY`]: `cpu` is online but not active.
 /// - [`EINTR`]: a fatal signal is pending.
-#[inline]
+#[inline(always)]
 pub(super) fn reach(cpu: CpuId) -> Result<Reached> {
     let preempt = preempt::disable();
     if CpuId::current() == cpu {
