@@ -9,7 +9,6 @@
 
 use super::{
     op::{
-        Operand,
         Vector,
         Width, //
     },
@@ -75,26 +74,25 @@ impl Memory for UserMemory {
     type Fault = Fault;
 
     #[inline]
-    fn load(&mut self, operand: &Operand, width: Width) -> Result<u64, Fault> {
-        uaccess::load_nofault(user::ptr(operand), width.bytes()).map_err(|_| Fault)
+    fn load(&mut self, addr: u64, width: Width) -> Result<u64, Fault> {
+        uaccess::load_nofault(user::ptr(addr), width.bytes()).map_err(|_| Fault)
     }
 
     #[inline]
-    fn store(&mut self, operand: &Operand, width: Width, value: u64) -> Result<(), Fault> {
-        uaccess::store_nofault(user::ptr(operand), width.bytes(), value).map_err(|_| Fault)
+    fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Fault> {
+        uaccess::store_nofault(user::ptr(addr), width.bytes(), value).map_err(|_| Fault)
     }
 
     #[inline]
-    fn equal(&mut self, a: &Operand, b: &Operand) -> Result<bool, Fault> {
-        let equal = uaccess::equal_nofault(user::ptr(a), user::ptr(b), a.len as usize);
+    fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, Fault> {
+        let equal = uaccess::equal_nofault(user::ptr(a), user::ptr(b), len);
         let equal = equal.map_err(|_| Fault)?;
 
         if !equal {
             // What is behind the difference has to be accessible, too. The areas are no longer than
             // a page, so that this is so if their ends are.
-            for operand in [a, b] {
-                let last =
-                    user::ptr(operand).wrapping_byte_add((operand.len as usize).wrapping_sub(1));
+            for addr in [a, b] {
+                let last = user::ptr(addr).wrapping_byte_add(len.wrapping_sub(1));
                 uaccess::load_nofault(last, 1).map_err(|_| Fault)?;
             }
         }
@@ -102,9 +100,9 @@ impl Memory for UserMemory {
     }
 
     #[inline]
-    fn copy(&mut self, dst: &Operand, _src: &Operand) -> Result<(), Fault> {
+    fn copy(&mut self, _dst: u64, _src: u64, len: usize) -> Result<(), Fault> {
         // All that is copied here is one integer, or nothing.
-        if dst.len == 0 {
+        if len == 0 {
             Ok(())
         } else {
             Err(Fault)

@@ -8,10 +8,7 @@
 
 use super::{
     loaded::Loaded,
-    op::{
-        Operand,
-        Width, //
-    },
+    op::Width,
     pin::Pinned,
     plan::{
         self,
@@ -94,14 +91,14 @@ impl<'a> View<'a> {
     }
 
     /// Returns where the bytes of an operand are.
-    fn source(&self, operand: &Operand) -> Result<Source<'a>, Missing> {
-        let addr = user::untagged(operand.addr);
+    fn source(&self, addr: u64, len: usize) -> Result<Source<'a>, Missing> {
+        let addr = user::untagged(addr);
 
-        if operand.len == 0 || self.pinned.page(plan::page_of(addr)).is_some() {
+        if len == 0 || self.pinned.page(plan::page_of(addr)).is_some() {
             Ok(Source::Pages(addr))
         } else {
             let loaded = self.pinned.loaded().ok_or(Missing)?;
-            let bytes = loaded.bytes(operand.len as usize).ok_or(Missing)?;
+            let bytes = loaded.bytes(len).ok_or(Missing)?;
             Ok(Source::Bytes(bytes))
         }
     }
@@ -166,8 +163,8 @@ impl Memory for View<'_> {
     type Fault = Missing;
 
     #[inline]
-    fn load(&mut self, operand: &Operand, width: Width) -> Result<u64, Missing> {
-        match self.locate(operand.addr) {
+    fn load(&mut self, addr: u64, width: Width) -> Result<u64, Missing> {
+        match self.locate(addr) {
             None => self
                 .pinned
                 .loaded()
@@ -175,31 +172,31 @@ impl Memory for View<'_> {
                 .ok_or(Missing),
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
             Some(ptr) if width.is_aligned(ptr.addr()) => Ok(unsafe { load(ptr, width) }),
-            Some(_) => self.load_bytes(operand.addr, width),
+            Some(_) => self.load_bytes(addr, width),
         }
     }
 
     #[inline]
-    fn store(&mut self, operand: &Operand, width: Width, value: u64) -> Result<(), Missing> {
-        let ptr = self.locate(operand.addr).ok_or(Missing)?;
+    fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Missing> {
+        let ptr = self.locate(addr).ok_or(Missing)?;
 
         if width.is_aligned(ptr.addr()) {
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
             unsafe { store(ptr, width, value) };
             Ok(())
         } else {
-            self.store_bytes(operand.addr, width, value)
+            self.store_bytes(addr, width, value)
         }
     }
 
     #[inline]
     fn update(
         &mut self,
-        operand: &Operand,
+        addr: u64,
         width: Width,
         f: impl FnOnce(u64) -> u64,
     ) -> Result<(), Missing> {
-        let ptr = self.locate(operand.addr).ok_or(Missing)?;
+        let ptr = self.locate(addr).ok_or(Missing)?;
 
         if width.is_aligned(ptr.addr()) {
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
@@ -208,15 +205,15 @@ impl Memory for View<'_> {
             unsafe { store(ptr, width, f(value)) };
             Ok(())
         } else {
-            let value = self.load_bytes(operand.addr, width)?;
-            self.store_bytes(operand.addr, width, f(value))
+            let value = self.load_bytes(addr, width)?;
+            self.store_bytes(addr, width, f(value))
         }
     }
 
-    fn equal(&mut self, a: &Operand, b: &Operand) -> Result<bool, Missing> {
-        let (from_a, from_b) = (self.source(a)?, self.source(b)?);
+    fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, Missing> {
+        let (from_a, from_b) = (self.source(a, len)?, self.source(b, len)?);
 
-        for (offset, len) in pieces(a, b) {
+        for (offset, len) in pieces(a, b, len) {
             let equal = self.with_source(&from_a, offset, |a| {
                 self.with_source(&from_b, offset, |b| {
                     // SAFETY: Each piece is in a page that is mapped, or in what was loaded.
@@ -232,10 +229,10 @@ impl Memory for View<'_> {
         Ok(true)
     }
 
-    fn copy(&mut self, dst: &Operand, src: &Operand) -> Result<(), Missing> {
-        let (to, from) = (user::untagged(dst.addr), self.source(src)?);
+    fn copy(&mut self, dst: u64, src: u64, len: usize) -> Result<(), Missing> {
+        let (to, from) = (user::untagged(dst), self.source(src, len)?);
 
-        for (offset, len) in pieces(dst, src) {
+        for (offset, len) in pieces(dst, src, len) {
             self.with_mapped(to + offset, |to| {
                 self.with_source(&from, offset, |from| {
                     // SAFETY: Each piece is in a page that is mapped, or in what was loaded. If
@@ -264,9 +261,8 @@ fn at(page: &MappedPage<'_>, addr: usize) -> *mut u8 {
 
 /// Splits two areas of one length where either goes on in another page. Returns the offset and the
 /// length of each pair of pieces.
-fn pieces(a: &Operand, b: &Operand) -> impl Iterator<Item = (usize, usize)> {
-    let len = a.len as usize;
-    let (a, b) = (user::untagged(a.addr), user::untagged(b.addr));
+fn pieces(a: u64, b: u64, len: usize) -> impl Iterator<Item = (usize, usize)> {
+    let (a, b) = (user::untagged(a), user::untagged(b));
     let mut done = 0;
 
     core::iter::from_fn(move || {

@@ -59,16 +59,16 @@ impl Loaded {
     #[inline]
     pub(super) fn load(&mut self, operand: &Operand) -> Result {
         let room = self.room.get_mut(self.filled..).ok_or(ENOMEM)?;
-        let ptr = user::ptr(operand);
+        let (ptr, len) = (user::ptr(operand.addr), operand.len as usize);
 
-        self.filled += match Width::from_len(operand.len) {
+        self.filled += match Width::from_len(len) {
             Some(width) => {
                 let word = room.first_chunk_mut::<WORD>().ok_or(ENOMEM)?;
                 *word = uaccess::load_nofault(ptr, width.bytes())?.to_ne_bytes();
                 word.len()
             }
             None => {
-                let bytes = room.get_mut(..operand.len as usize).ok_or(ENOMEM)?;
+                let bytes = room.get_mut(..len).ok_or(ENOMEM)?;
                 uaccess::copy_from_nofault(bytes, ptr)?;
                 bytes.len()
             }

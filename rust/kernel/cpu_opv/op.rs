@@ -51,9 +51,10 @@ impl RawOp {
             | uapi::cpu_op_type_CPU_ADD_RELEASE_OP
             | uapi::cpu_op_type_CPU_OR_OP
             | uapi::cpu_op_type_CPU_AND_OP
-            | uapi::cpu_op_type_CPU_XOR_OP => Width::from_len(self.len).is_some(),
+            | uapi::cpu_op_type_CPU_XOR_OP => Width::from_len(self.len as usize).is_some(),
             uapi::cpu_op_type_CPU_LSHIFT_OP | uapi::cpu_op_type_CPU_RSHIFT_OP => {
-                Width::from_len(self.len).is_some_and(|width| self.shift_count() < width.bits())
+                Width::from_len(self.len as usize)
+                    .is_some_and(|width| self.shift_count() < width.bits())
             }
             uapi::cpu_op_type_CPU_MB_OP => self.len == 0,
             _ => false,
@@ -136,7 +137,8 @@ impl Operand {
     /// Returns whether it is an integer that is naturally aligned.
     #[inline]
     fn is_one_access(self) -> bool {
-        Width::from_len(self.len).is_some_and(|width| self.addr % width.bytes() as u64 == 0)
+        Width::from_len(self.len as usize)
+            .is_some_and(|width| self.addr % width.bytes() as u64 == 0)
     }
 }
 
@@ -155,12 +157,12 @@ pub(super) enum Access {
 ///
 /// It is 1, 2, 4 or 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Width(u32);
+pub(super) struct Width(usize);
 
 impl Width {
     /// Returns the width of an integer of `len` bytes, if there is one.
     #[inline]
-    pub(super) fn from_len(len: u32) -> Option<Self> {
+    pub(super) fn from_len(len: usize) -> Option<Self> {
         // INVARIANT: These are the sizes.
         matches!(len, 1 | 2 | 4 | 8).then_some(Self(len))
     }
@@ -168,13 +170,14 @@ impl Width {
     /// Returns the size in bytes.
     #[inline]
     pub(super) fn bytes(self) -> usize {
-        self.0 as usize
+        self.0
     }
 
     /// Returns the number of bits.
     #[inline]
     pub(super) fn bits(self) -> u32 {
-        self.0.wrapping_mul(u8::BITS)
+        // CAST: There are few.
+        (self.0 as u32).wrapping_mul(u8::BITS)
     }
 
     /// Returns the integer that memory has as the first of `bytes`, zero-extended. The other bytes
@@ -236,20 +239,26 @@ impl Update {
     }
 }
 
-/// A valid operation.
+/// A valid operation, with the addresses of its operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
     /// Stops the vector unless the operands, of one length, are equal, or are not.
-    Compare { a: Operand, b: Operand, equal: bool },
+    Compare {
+        a: u64,
+        b: u64,
+        len: usize,
+        equal: bool,
+    },
     /// Copies between operands of one length.
     Copy {
-        dst: Operand,
-        src: Operand,
+        dst: u64,
+        src: u64,
+        len: usize,
         release: bool,
     },
     /// Replaces an integer.
     Update {
-        p: Operand,
+        p: u64,
         width: Width,
         update: Update,
         release: bool,
@@ -265,20 +274,24 @@ impl Op {
     /// result is made.
     #[inline(always)]
     fn decode(raw: &RawOp) -> Self {
+        let [first, second, _] = raw.args;
+        let len = raw.len as usize;
         let compare = |equal| Self::Compare {
-            a: raw.operand(0),
-            b: raw.operand(1),
+            a: first,
+            b: second,
+            len,
             equal,
         };
         let copy = |release| Self::Copy {
-            dst: raw.operand(0),
-            src: raw.operand(1),
+            dst: first,
+            src: second,
+            len,
             release,
         };
         let update = |update, release| Self::Update {
-            p: raw.operand(0),
+            p: first,
             // INVARIANT: The operation is valid.
-            width: Width(raw.len),
+            width: Width(len),
             update,
             release,
         };
@@ -505,15 +518,20 @@ mod tests {
 
     #[test]
     fn operations_decode_to_what_they_are() {
-        let (a, b) = (operand(A, 8, false), operand(B, 8, false));
-        let compare = |equal| Op::Compare { a, b, equal };
+        let compare = |equal| Op::Compare {
+            a: A,
+            b: B,
+            len: 8,
+            equal,
+        };
         let copy = |release| Op::Copy {
-            dst: a,
-            src: b,
+            dst: A,
+            src: B,
+            len: 8,
             release,
         };
         let update = |update, release| Op::Update {
-            p: a,
+            p: A,
             width: Width(8),
             update,
             release,
@@ -754,9 +772,9 @@ mod tests {
     fn widths_tell_size_and_alignment() {
         for (width, bytes) in [(Width(1), 1), (Width(2), 2), (Width(4), 4), (Width(8), 8)] {
             assert_eq!(Width::from_len(bytes), Some(width));
-            assert_eq!((width.bytes(), width.bits()), (bytes as usize, 8 * bytes));
+            assert_eq!((width.bytes(), width.bits()), (bytes, 8 * bytes as u32));
             for addr in 0..32 {
-                let expected = addr % bytes as usize == 0;
+                let expected = addr % bytes == 0;
                 assert_eq!(
                     (width, addr, width.is_aligned(addr)),
                     (width, addr, expected)

@@ -303,7 +303,7 @@ fn is_private_writable(addr: usize) -> Result<bool, Failure> {
 #[cold]
 pub(super) fn fault_in(vector: Vector<'_>) -> Result {
     vector.try_for_each_operand(|operand, access| {
-        let addr = user::ptr(&operand);
+        let addr = user::ptr(operand.addr);
         let len = operand.len as usize;
         let start = user::start(&operand).ok_or_else(|| fault(Some(operand)))?;
 

@@ -7,7 +7,6 @@
 
 use super::op::{
     Op,
-    Operand,
     Vector,
     Width, //
 };
@@ -15,16 +14,16 @@ use super::op::{
 /// Memory of a process, by the addresses that the process uses.
 ///
 /// Each access fails if the memory there is not accessible. The areas that are only loaded from are
-/// accessed in the order in which [`Vector::operands`] lists them.
+/// accessed in the order in which [`Vector::try_for_each_operand`] lists them.
 pub(super) trait Memory {
     /// Tells an inaccessible area from others, if the memory knows such.
     type Fault;
 
     /// Loads an integer, zero-extended, by one access if it is naturally aligned.
-    fn load(&mut self, operand: &Operand, width: Width) -> Result<u64, Self::Fault>;
+    fn load(&mut self, addr: u64, width: Width) -> Result<u64, Self::Fault>;
 
     /// Stores the low bits of `value` as an integer, by one access if it is naturally aligned.
-    fn store(&mut self, operand: &Operand, width: Width, value: u64) -> Result<(), Self::Fault>;
+    fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Self::Fault>;
 
     /// Replaces an integer by what `f` makes of it, by one load and one store if it is naturally
     /// aligned. The value that `f` gets is zero-extended, and the low bits of its result are
@@ -32,19 +31,19 @@ pub(super) trait Memory {
     #[inline]
     fn update(
         &mut self,
-        operand: &Operand,
+        addr: u64,
         width: Width,
         f: impl FnOnce(u64) -> u64,
     ) -> Result<(), Self::Fault> {
-        let value = self.load(operand, width)?;
-        self.store(operand, width, f(value))
+        let value = self.load(addr, width)?;
+        self.store(addr, width, f(value))
     }
 
     /// Compares two areas of one length.
-    fn equal(&mut self, a: &Operand, b: &Operand) -> Result<bool, Self::Fault>;
+    fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, Self::Fault>;
 
     /// Copies `src` to `dst`, which are of one length.
-    fn copy(&mut self, dst: &Operand, src: &Operand) -> Result<(), Self::Fault>;
+    fn copy(&mut self, dst: u64, src: u64, len: usize) -> Result<(), Self::Fault>;
 
     /// Orders all accesses before against all accesses after, as `smp_mb()`.
     fn barrier(&mut self);
@@ -66,17 +65,22 @@ pub(super) enum Outcome {
 pub(super) fn run<M: Memory>(vector: Vector<'_>, memory: &mut M) -> Result<Outcome, M::Fault> {
     for (index, op) in vector.ops().enumerate() {
         match op {
-            Op::Compare { a, b, equal } => {
-                if compare(memory, &a, &b)? != equal {
+            Op::Compare { a, b, len, equal } => {
+                if compare(memory, a, b, len)? != equal {
                     return Ok(Outcome::Stopped(index));
                 }
             }
 
-            Op::Copy { dst, src, release } => {
+            Op::Copy {
+                dst,
+                src,
+                len,
+                release,
+            } => {
                 if release {
                     memory.barrier();
                 }
-                copy(memory, &dst, &src)?;
+                copy(memory, dst, src, len)?;
             }
 
             Op::Update {
@@ -88,7 +92,7 @@ pub(super) fn run<M: Memory>(vector: Vector<'_>, memory: &mut M) -> Result<Outco
                 if release {
                     memory.barrier();
                 }
-                memory.update(&p, width, |value| update.apply(value))?;
+                memory.update(p, width, |value| update.apply(value))?;
             }
 
             Op::Barrier => memory.barrier(),
@@ -99,21 +103,21 @@ pub(super) fn run<M: Memory>(vector: Vector<'_>, memory: &mut M) -> Result<Outco
 }
 
 #[inline]
-fn compare<M: Memory>(memory: &mut M, a: &Operand, b: &Operand) -> Result<bool, M::Fault> {
-    match Width::from_len(a.len) {
+fn compare<M: Memory>(memory: &mut M, a: u64, b: u64, len: usize) -> Result<bool, M::Fault> {
+    match Width::from_len(len) {
         Some(width) => Ok(memory.load(a, width)? == memory.load(b, width)?),
-        None => memory.equal(a, b),
+        None => memory.equal(a, b, len),
     }
 }
 
 #[inline]
-fn copy<M: Memory>(memory: &mut M, dst: &Operand, src: &Operand) -> Result<(), M::Fault> {
-    match Width::from_len(dst.len) {
+fn copy<M: Memory>(memory: &mut M, dst: u64, src: u64, len: usize) -> Result<(), M::Fault> {
+    match Width::from_len(len) {
         Some(width) => {
             let value = memory.load(src, width)?;
             memory.store(dst, width, value)
         }
-        None => memory.copy(dst, src),
+        None => memory.copy(dst, src, len),
     }
 }
 
@@ -248,25 +252,25 @@ mod tests {
     impl Memory for &Model {
         type Fault = u64;
 
-        fn load(&mut self, operand: &Operand, width: Width) -> Result<u64, u64> {
-            self.note(Load(operand.addr));
-            self.get(operand.addr, width)
+        fn load(&mut self, addr: u64, width: Width) -> Result<u64, u64> {
+            self.note(Load(addr));
+            self.get(addr, width)
         }
 
-        fn store(&mut self, operand: &Operand, width: Width, value: u64) -> Result<(), u64> {
-            self.note(Store(operand.addr));
-            self.set(operand.addr, width, value)
+        fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), u64> {
+            self.note(Store(addr));
+            self.set(addr, width, value)
         }
 
-        fn equal(&mut self, a: &Operand, b: &Operand) -> Result<bool, u64> {
-            self.note(CompareAreas(a.addr, b.addr));
-            Ok(self.area(a.addr, a.len as usize)? == self.area(b.addr, b.len as usize)?)
+        fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, u64> {
+            self.note(CompareAreas(a, b));
+            Ok(self.area(a, len)? == self.area(b, len)?)
         }
 
-        fn copy(&mut self, dst: &Operand, src: &Operand) -> Result<(), u64> {
-            self.note(CopyArea(dst.addr, src.addr));
-            let dst = self.writable_area(dst.addr, dst.len as usize)?;
-            for (dst, src) in dst.iter().zip(self.area(src.addr, src.len as usize)?) {
+        fn copy(&mut self, dst: u64, src: u64, len: usize) -> Result<(), u64> {
+            self.note(CopyArea(dst, src));
+            let dst = self.writable_area(dst, len)?;
+            for (dst, src) in dst.iter().zip(self.area(src, len)?) {
                 dst.set(src.get());
             }
             Ok(())
@@ -355,7 +359,7 @@ mod tests {
             (RSHIFT, 4, 0x8000_0001, 4, 0x0800_0000),
             (RSHIFT, 8, M, 0, M),
         ] {
-            let width = Width::from_len(len).ok_or(0u64)?;
+            let width = Width::from_len(len as usize).ok_or(0u64)?;
             for addr in [16, 17, 23] {
                 let memory = Model::new();
                 memory.set(addr, width, value)?;

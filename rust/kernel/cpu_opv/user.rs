@@ -57,11 +57,11 @@ impl RawVec {
     }
 }
 
-/// Returns the pointer to an operand, which may have a tag.
+/// Returns the pointer to the operand at an address, which may have a tag.
 #[inline]
-pub(super) fn ptr(operand: &Operand) -> UserPtr {
+pub(super) fn ptr(addr: u64) -> UserPtr {
     // CAST: Operands whose address does not fit have no start, see below, and get no further.
-    UserPtr::from_addr(operand.addr as usize)
+    UserPtr::from_addr(addr as usize)
 }
 
 /// Returns an address without its tag.

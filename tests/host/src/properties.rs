@@ -153,28 +153,28 @@ impl Bytes {
 impl Memory for Bytes {
     type Fault = Fault;
 
-    fn load(&mut self, operand: &Operand, width: Width) -> Result<u64, Fault> {
-        let area = self.area(operand.addr, width.bytes())?;
+    fn load(&mut self, addr: u64, width: Width) -> Result<u64, Fault> {
+        let area = self.area(addr, width.bytes())?;
         Ok(model::integer(&self.bytes[area]) as u64)
     }
 
-    fn store(&mut self, operand: &Operand, width: Width, value: u64) -> Result<(), Fault> {
-        let area = self.area(operand.addr, width.bytes())?;
+    fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Fault> {
+        let area = self.area(addr, width.bytes())?;
         model::set_integer(&mut self.bytes[area], value.into());
         Ok(())
     }
 
-    fn equal(&mut self, a: &Operand, b: &Operand) -> Result<bool, Fault> {
+    fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, Fault> {
         let (a, b) = (
-            self.area(a.addr, a.len as usize)?,
-            self.area(b.addr, b.len as usize)?,
+            self.area(a, len)?,
+            self.area(b, len)?,
         );
         Ok(self.bytes[a] == self.bytes[b])
     }
 
-    fn copy(&mut self, dst: &Operand, src: &Operand) -> Result<(), Fault> {
-        let dst = self.area(dst.addr, dst.len as usize)?;
-        let src = self.area(src.addr, src.len as usize)?;
+    fn copy(&mut self, dst: u64, src: u64, len: usize) -> Result<(), Fault> {
+        let dst = self.area(dst, len)?;
+        let src = self.area(src, len)?;
         self.bytes.copy_within(src, dst.start);
         Ok(())
     }
@@ -382,8 +382,8 @@ proptest! {
 
     #[test]
     fn integers_are_laid_out_as_memory_has_them(len in select(&INTEGERS), value in any::<u64>()) {
-        let width = Width::from_len(len).unwrap();
         let len = len as usize;
+        let width = Width::from_len(len).unwrap();
         let mut expected = [0; 8];
         model::set_integer(&mut expected[..len], value.into());
 
