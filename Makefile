@@ -6,7 +6,7 @@
 export BASE KDIR ARCH JOBS CPUS MEMORY KVM FLAVOUR PROFILE CHECK MINUTES
 
 .PHONY: help run check vm shell kernel kselftest mutants soak lint bench patches patches-check
-.PHONY: tools source series host-test abi-test clean distclean
+.PHONY: tools source series host-test abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -29,13 +29,16 @@ help:
 	@echo '  make bench           the benchmark: instructions per call; PROFILE=1 also tells where'
 	@echo '                       they go, CHECK=1 fails when a row is worse than bench/baseline.csv'
 	@echo '  make patches         folds the new files into every series and reprints it'
-	@echo '  make patches-check   fails unless every series yields exactly the files here'
+	@echo '  make patches-check   fails unless every series yields exactly the files here;'
+	@echo '                       UPSTREAM=1: on the plain upstream source, not on that of the distribution'
+	@echo '  make each-patch      builds the kernel after each patch of the series'
 	@echo '  make clean           removes what was built, keeps tools, sources and downloads'
 	@echo '  make distclean       removes build/'
 	@echo
 	@echo 'Variables:'
-	@echo '  BASE=$(or $(BASE),7.2)  the kernel to use; default: the newest whose source can be had'
-	@echo '  KDIR=DIR       your own kernel git tree instead'
+	@echo '  BASE=N         the kernel to use, one of: $(notdir $(wildcard patches/[0-9]*)); default: the newest'
+	@echo '                 whose source can be had'
+	@echo '  KDIR=DIR       your own kernel git tree instead, with the nearest series'
 	@echo '  FLAVOUR=run|debug|bench  the kernel configuration (configs/); default: run'
 	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
 
@@ -91,7 +94,10 @@ patches: tools
 	@scripts/patches export
 
 patches-check: tools
-	@scripts/patches check
+	@scripts/patches check $(if $(UPSTREAM),upstream)
+
+each-patch: series
+	@scripts/each-patch
 
 clean:
 	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/vm build/log build/kvm-verdict

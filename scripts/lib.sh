@@ -75,6 +75,11 @@ bases() {
 	[ ! -d "$ROOT/patches" ] || find "$ROOT/patches" -mindepth 1 -maxdepth 1 -type d -name '[0-9]*' -printf '%f\n' | sort -rV
 }
 
+version_of() { # of the kernel tree whose Makefile is read from standard input
+	# Read to the end: a writer that is cut off fails.
+	awk -F ' *= *' '$1 == "VERSION" { v = $2 } $1 == "PATCHLEVEL" { print v "." $2 }'
+}
+
 # Sets BASE, TREE, SRC and OUT. `source` writes build/base when it had to choose.
 use_base() {
 	if [ -n "${KDIR:-}" ]; then
@@ -87,8 +92,9 @@ use_base() {
 		TREE=linux-$BASE
 	fi
 	SRC=$BUILD/src/$TREE
-	# What only the benchmark adds to the kernel stays out of the other's tree.
-	[ "$FLAVOUR" != bench ] || SRC=$SRC-bench
+	# What only the benchmark adds to the kernel stays out of the other's tree, and so
+	# do the patches one by one.
+	case $FLAVOUR in bench | each*) SRC=$SRC-${FLAVOUR%-off} ;; esac
 	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
 	export BASE
 }
@@ -115,15 +121,35 @@ lock() { # lock FILE: held until the script ends
 	}
 }
 
-# git for the trees under build/: no one's settings change what it prints, and
-# the same series gives the same commits.
+# git for the trees under build/: no one's settings and hooks change what it does,
+# and the same series gives the same commits. A KDIR of another user was found safe
+# by that user's settings before (scripts/source).
 kgit() {
 	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
 		GIT_COMMITTER_NAME=cpu_opv GIT_COMMITTER_EMAIL=cpu_opv@localhost \
-		git -c core.autocrlf=false -c core.safecrlf=false -c gc.auto=0 \
+		git -c core.autocrlf=false -c core.safecrlf=false -c gc.auto=0 -c core.hooksPath=/dev/null -c safe.directory='*' \
 		-c advice.detachedHead=false -c user.name=cpu_opv -c user.email=cpu_opv@localhost "$@"
 }
 
 kmake() {
 	nice -n "${NICE:-10}" make -C "$SRC" O="$OUT" ARCH="$ARCH" LLVM="$LLVM" CC="ccache clang${LLVM/#1/}" "$@"
+}
+
+# drop_branch TREE: takes a worktree of KDIR off its branch, and the branch out of
+# KDIR's repository if it is one of ours and has the series alone, which can be
+# applied again. A branch with more is kept.
+drop_branch() {
+	local branch applied
+	applied=$(kgit -C "$1" rev-parse -q --verify refs/worktree/cpu_opv/applied || true)
+	branch=$(kgit -C "$1" symbolic-ref -q --short HEAD || true)
+	kgit -C "$1" checkout -q --detach
+	case $branch in
+	cpu_opv-*)
+		if [ "$(kgit -C "$1" rev-parse HEAD)" = "$applied" ]; then
+			kgit -C "$1" branch -q -D "$branch"
+			return
+		fi
+		;;
+	esac
+	[ -z "$branch" ] || say "    the branch $branch stays in KDIR"
 }
