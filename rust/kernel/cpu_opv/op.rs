@@ -377,7 +377,7 @@ impl<'a> Vector<'a> {
         mut f: impl FnMut(Operand, Access) -> Result<(), E>,
     ) -> Result<(), E> {
         for raw in self.raw {
-            // This also leaves out all barriers.
+            // A barrier has none.
             if raw.len == 0 {
                 continue;
             }

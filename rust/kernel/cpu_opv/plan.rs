@@ -207,7 +207,8 @@ impl Operand {
     }
 }
 
-/// Puts a page into the first of these places. The other pages move up, and the last one leaves.
+/// Puts a page into the first of these places. The other pages move up, and the last one leaves:
+/// pages that are adjacent stay so, and are pinned by one call.
 #[inline]
 fn put_first<'a>(places: impl IntoIterator<Item = &'a mut usize>, page: usize) {
     let mut moving = page;
