@@ -41,10 +41,13 @@ at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; 
 logged() {
 	local log=$LOGDIR/$1.log start=$SECONDS status=0 pid last=0 text
 	shift
+	# An interrupted script must not leave its command running behind it, nor what
+	# that has started: it is a process group.
+	set -m
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
-	# An interrupted script must not leave its command running behind it.
-	trap 'kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; exit 130' INT TERM
+	set +m
+	trap 'kill -- "-$pid" 2>/dev/null; wait "$pid" 2>/dev/null; exit 130' INT TERM
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
 		[ -n "${PROGRESS:-}" ] || continue
