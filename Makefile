@@ -3,7 +3,11 @@
 # `make help` lists what there is. Everything is built under build/.
 
 # What is given here or in the environment goes to the scripts as it is.
-export BASE KDIR ARCH JOBS CPUS MEMORY KVM FLAVOUR PROFILE CHECK MINUTES
+export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK MINUTES
+# Another name of it.
+ifdef CONFIG
+FLAVOUR := $(CONFIG)
+endif
 
 .PHONY: help run check vm shell kernel kselftest mutants soak lint bench patches patches-check
 .PHONY: tools source series host-test abi-test each-patch clean distclean
@@ -39,8 +43,9 @@ help:
 	@echo '  BASE=N         the kernel to use, one of: $(notdir $(wildcard patches/[0-9]*)); default: the newest'
 	@echo '                 whose source can be had'
 	@echo '  KDIR=DIR       your own kernel git tree instead, with the nearest series'
-	@echo '  FLAVOUR=run|debug|bench  the kernel configuration (configs/); default: run'
+	@echo '  FLAVOUR=run|debug|bench  the kernel configuration (configs/), also CONFIG=; default: run'
 	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
+	@echo '  KARGS="..."    more arguments for the kernel, such as isolcpus=3 nohz_full=3'
 
 tools:
 	@scripts/tools

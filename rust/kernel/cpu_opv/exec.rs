@@ -171,7 +171,7 @@ impl Memory for View<'_> {
                 .and_then(Loaded::integer)
                 .ok_or(Missing),
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
-            Some(ptr) if width.is_aligned(ptr.addr()) => Ok(unsafe { load(ptr, width) }),
+            Some(ptr) if width.is_aligned(ptr as usize) => Ok(unsafe { load(ptr, width) }),
             Some(_) => self.load_bytes(addr, width),
         }
     }
@@ -180,7 +180,7 @@ impl Memory for View<'_> {
     fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Missing> {
         let ptr = self.locate(addr).ok_or(Missing)?;
 
-        if width.is_aligned(ptr.addr()) {
+        if width.is_aligned(ptr as usize) {
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
             unsafe { store(ptr, width, value) };
             Ok(())
@@ -198,7 +198,7 @@ impl Memory for View<'_> {
     ) -> Result<(), Missing> {
         let ptr = self.locate(addr).ok_or(Missing)?;
 
-        if width.is_aligned(ptr.addr()) {
+        if width.is_aligned(ptr as usize) {
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
             let value = unsafe { load(ptr, width) };
             // SAFETY: As above.

@@ -238,8 +238,8 @@ pub(super) fn to_page_end(addr: usize) -> usize {
     PAGE_SIZE - addr % PAGE_SIZE
 }
 
-/// Returns the first and the last page of an area that is not empty, no longer than a page, and does
-/// not go on beyond the end of the address space. There is none between them.
+/// Returns the first and the last page of an area that is not empty, no longer than a page, and
+/// does not go on beyond the end of the address space. There is none between them.
 #[inline]
 fn ends(start: usize, len: usize) -> (usize, usize) {
     let last = start.wrapping_add(len.wrapping_sub(1));

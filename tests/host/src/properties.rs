@@ -165,10 +165,7 @@ impl Memory for Bytes {
     }
 
     fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, Fault> {
-        let (a, b) = (
-            self.area(a, len)?,
-            self.area(b, len)?,
-        );
+        let (a, b) = (self.area(a, len)?, self.area(b, len)?);
         Ok(self.bytes[a] == self.bytes[b])
     }
 

@@ -48,9 +48,10 @@ static const char * const path_names[] = { "direct", "ahead", "pinned" };
 static inline int run_path_on(enum path path, const struct cpu_op *ops, int nr,
 			      int cpu)
 {
-	/* What is used is in pages that no operand is in. */
-	static char room[5][PAGE_SIZE_MAX];
-	char *added = room[1], *compared = room[3];
+	/* What is used is in pages that no operand is in, one each. */
+	static char room[2][PAGE_SIZE_MAX]
+		__attribute__((aligned(PAGE_SIZE_MAX)));
+	char *added = room[0], *compared = room[1];
 	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
 	int prefix = 0, ret;
 
@@ -160,6 +161,13 @@ static inline long pins_held(void)
 	}
 	return read_pair(vmstat, "nr_foll_pin_acquired") -
 	       read_pair(vmstat, "nr_foll_pin_released");
+}
+
+/* How many pages have been pinned so far, by all processes together. */
+static inline long pins_acquired(void)
+{
+	pins_held();
+	return read_pair("/proc/vmstat", "nr_foll_pin_acquired");
 }
 
 static inline void allow_cpus(const int *cpus, int nr)

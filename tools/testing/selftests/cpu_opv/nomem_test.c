@@ -136,12 +136,6 @@ TEST_F(nomem, few_pages_need_none)
 	}
 }
 
-static long pins_acquired(void)
-{
-	pins_held();
-	return read_pair("/proc/vmstat", "nr_foll_pin_acquired");
-}
-
 /* Fails if the allocation is not checked, or comes after a pin or a store. */
 TEST_F(nomem, many_pages_need_one_allocation)
 {
