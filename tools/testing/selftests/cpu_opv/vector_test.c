@@ -361,13 +361,16 @@ TEST_F(vector, compare_and_store)
 TEST_F(vector, fault_between_two_loads)
 {
 	const size_t page = page_size();
+	uint64_t *known = (uint64_t *)map_pages(1);
 	char *mem = map_pages(4);
 
+	/* In a page that no operation stores to. */
+	*known = 7;
 	for (int i = 0; i < 4; i++) {
 		uint64_t found = 5;
 		struct cpu_op vec[] = {
 			add(&self->v[0], 1),
-			equal(&self->one, &self->one, 8),
+			equal(known, known, 8),
 			copy(&found, mem + i * page, 8),
 			add(&self->v[1], 1),
 		};
@@ -377,6 +380,7 @@ TEST_F(vector, fault_between_two_loads)
 		EXPECT_EQ(i + 1, self->v[0]);
 		EXPECT_EQ(i + 1, self->v[1]);
 	}
+	unmap_pages((char *)known, 1);
 	unmap_pages(mem, 4);
 }
 
