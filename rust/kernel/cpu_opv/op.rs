@@ -84,6 +84,17 @@ impl RawOp {
             )
     }
 
+    /// Returns whether it is ordered after everything before it.
+    #[inline]
+    fn is_ordered(&self) -> bool {
+        matches!(
+            self.kind(),
+            uapi::cpu_op_type_CPU_MB_OP
+                | uapi::cpu_op_type_CPU_MEMCPY_RELEASE_OP
+                | uapi::cpu_op_type_CPU_ADD_RELEASE_OP
+        )
+    }
+
     /// Returns the operand of an index, below the number of operands.
     #[inline]
     fn operand(&self, index: usize) -> Operand {
@@ -368,6 +379,17 @@ impl<'a> Vector<'a> {
         };
 
         !before.iter().any(RawOp::stores) && (!last.stores() || last.operand(0).is_one_access())
+    }
+
+    /// Returns whether a barrier, or an operation that has one, comes before the load of an operand
+    /// that is only read.
+    pub(super) fn reads_behind_barrier(self) -> bool {
+        let mut is_behind = false;
+
+        self.raw.iter().any(|op| {
+            is_behind |= op.is_ordered();
+            is_behind && op.len != 0 && op.has_second_operand()
+        })
     }
 
     /// Calls `f` with each operand of each operation that takes memory, in order, until it fails.
@@ -746,6 +768,35 @@ mod tests {
             );
         }
         assert!(Vector::new(&[sized(COMPARE_NE, 4096); VEC_LEN_MAX]).is_err());
+    }
+
+    #[test]
+    fn reads_are_behind_a_barrier_or_not() {
+        let op = |op| sized(op, if op == MB { 0 } else { 8 });
+
+        for (ops, expected) in [
+            (&[COMPARE_EQ, MEMCPY, ADD][..], false),
+            (&[MEMCPY, MB], false),
+            (&[MEMCPY, ADD_RELEASE], false),
+            (&[MEMCPY, MB, ADD, RSHIFT], false),
+            (&[MEMCPY_RELEASE], true),
+            (&[ADD, MB, COMPARE_EQ], true),
+            (&[ADD, MB, ADD, COMPARE_NE], true),
+            (&[ADD, MB, MEMCPY], true),
+            (&[ADD_RELEASE, MEMCPY], true),
+            (&[MB, MB, MEMCPY_RELEASE], true),
+        ] {
+            let mut raw = [sized(MB, 0); 4];
+            for (raw, &kind) in raw.iter_mut().zip(ops) {
+                *raw = op(kind);
+            }
+            let behind = Vector::new(&raw[..ops.len()]).map(Vector::reads_behind_barrier);
+            assert_eq!((ops, behind), (ops, Ok(expected)));
+        }
+        assert_eq!(
+            Vector::new(&[sized(MB, 0), sized(MEMCPY, 0)]).map(Vector::reads_behind_barrier),
+            Ok(false)
+        );
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl Pinned<'_> {
 
         // Every turn but two makes a page of the plan one for writing, so there are not many.
         loop {
-            let Err(failure) = self.attempt(reads, faults) else {
+            let Err(failure) = self.attempt(vector, reads, faults) else {
                 return Ok(());
             };
             self.pages.clear();
@@ -180,7 +180,7 @@ impl Pinned<'_> {
         }
     }
 
-    fn attempt(&mut self, reads: Reads, faults: Faults) -> Result<(), Failure> {
+    fn attempt(&mut self, vector: Vector<'_>, reads: Reads, faults: Faults) -> Result<(), Failure> {
         pin_list(
             self.plan.writes(),
             gup::Access::Write,
@@ -188,7 +188,7 @@ impl Pinned<'_> {
             &mut self.pages,
         )?;
 
-        if reads == Reads::Pinned || !self.can_load() {
+        if reads == Reads::Pinned || !self.can_load(vector) {
             pin_list(
                 self.plan.reads(),
                 gup::Access::Read,
@@ -205,11 +205,14 @@ impl Pinned<'_> {
     ///
     /// No operation may store to it before the one that reads it. None does at the same address, if
     /// no part of it is in a page that is written, nor at any other one, if those pages are
-    /// anonymous: they are at one address only while they are pinned.
+    /// anonymous: they are at one address only while they are pinned. And no barrier may order it
+    /// after what comes before.
     #[inline]
-    fn can_load(&self) -> bool {
+    fn can_load(&self, vector: Vector<'_>) -> bool {
         self.plan.reads().is_empty()
-            || self.plan.read_len() <= Loaded::ROOM && self.pages.iter().all(|page| page.is_anon())
+            || self.plan.read_len() <= Loaded::ROOM
+                && !vector.reads_behind_barrier()
+                && self.pages.iter().all(|page| page.is_anon())
     }
 
     /// Loads what is not pinned.

@@ -414,6 +414,81 @@ TEST(aligned_integers_are_accessed_at_once)
 	unmap_pages(p, 1);
 }
 
+#define NR_ROUNDS	2000
+
+/* One thread stores to x and loads y, the other stores to y and loads x. */
+struct dekker {
+	unsigned long *x;
+	unsigned long *y;
+	unsigned long found_x;
+	int round;
+	int done;
+	int delay;
+};
+
+static void *store_y_and_load_x(void *arg)
+{
+	struct dekker *dekker = arg;
+
+	for (int i = 1; i <= NR_ROUNDS; i++) {
+		while (READ_ONCE(dekker->round) != i)
+			;
+		for (int delay = dekker->delay; delay > 0; delay--)
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		WRITE_ONCE(*dekker->y, 1);
+		dekker->found_x = READ_ONCE(*dekker->x);
+		WRITE_ONCE(dekker->done, i);
+	}
+	return NULL;
+}
+
+/*
+ * With a full barrier between its store and its load, one of the two sees the
+ * store of the other.  Fails if what is loaded behind the barrier is loaded
+ * before the vector stores anything.
+ */
+TEST(barrier_orders_what_is_behind_it)
+{
+	unsigned long one = 1, found_y;
+	struct dekker dekker = {
+		.x = (unsigned long *)map_pages(1),
+		.y = (unsigned long *)map_pages(1),
+	};
+	struct cpu_op vec[] = {
+		cpu_op_memcpy(CPU_MEMCPY_OP, dekker.x, &one, sizeof(one)),
+		cpu_op_mb(),
+		cpu_op_memcpy(CPU_MEMCPY_OP, &found_y, dekker.y,
+			      sizeof(found_y)),
+	};
+	int neither[NR_PATHS] = { 0 };
+	uint64_t random = 0;
+
+	/* Without a store before the last operation there is no such order. */
+	for (enum path path = AHEAD; path < NR_PATHS; path++) {
+		pthread_t thread;
+
+		WRITE_ONCE(dekker.round, 0);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, store_y_and_load_x,
+					    &dekker));
+		for (int i = 1; i <= NR_ROUNDS; i++) {
+			WRITE_ONCE(*dekker.x, 0);
+			WRITE_ONCE(*dekker.y, 0);
+			dekker.delay = next_random(&random) % 20000;
+			WRITE_ONCE(dekker.round, i);
+			ASSERT_EQ(0, run_path(path, vec, ARRAY_SIZE(vec)));
+			while (READ_ONCE(dekker.done) != i)
+				;
+			neither[path] += !found_y && !dekker.found_x;
+		}
+		pthread_join(thread, NULL);
+		EXPECT_EQ(0, neither[path]) {
+			TH_LOG("path %s", path_names[path]);
+		}
+	}
+	unmap_pages((char *)dekker.x, 1);
+	unmap_pages((char *)dekker.y, 1);
+}
+
 int main(int argc, char **argv)
 {
 	return cpu_opv_test_run(argc, argv);
