@@ -18,19 +18,21 @@ import sys
 # The innermost function of a stack that is listed here names the step. What is
 # in none, and below the system call's body, is `rest`.
 STEPS = [
-    ("copy in", r"cpu_opv::user::RawVec>?::copy_in|^__x64_sys_cpu_opv_2017#copy|_copy_from_user$"),
-    ("validate", r"cpu_opv::op::Vector>?::new|^check_vector$"),
-    ("plan", r"cpu_opv::plan::Plan>?::new|cpu_opv::plan::List>?::|cpu_opv::Room>?::plan|cpu_opv::direct::is_direct"),
-    ("pin", r"cpu_opv::pin::.*(::pin|::attempt|pin_list|::check|::can_load)$|^pin_vector$|^pin_operand$|get_user_pages_fast$"),
-    ("load ahead", r"cpu_opv::pin::Pinned>?::load$|cpu_opv::loaded::Loaded>?::load$"),
+    ("copy in", r"cpu_opv::user::(RawVec>?::)?copy_in|^__x64_sys_cpu_opv_2017#copy|_copy_from_user$"),
+    ("validate", r"cpu_opv::op::(Vector>?::)?new\b|^check_vector$"),
+    ("plan", r"cpu_opv::plan(::(Plan>?::)?new\b|$)|cpu_opv::plan::List>?::|cpu_opv::op::(Vector>?::)?stores_last"),
+    ("pin", r"cpu_opv::pin::(.*::)?(pin|attempt|pin_list|check|can_load)$|gup::(PinnedPages>?::)?pin$"
+            r"|^pin_vector$|^pin_operand$|get_user_pages_fast$"),
+    ("load ahead", r"cpu_opv::pin::(Pinned>?::)?load\b|cpu_opv::loaded::(Loaded>?::)?load\b"),
     ("reach", r"cpu_opv::reach::|drop_(in_place|glue)<.*reach::Reached|^push_current_to_cpu$|^migrate_enable$"),
-    ("run", r"cpu_opv::run::run|^run_vector$|^run_on_cpu$"),
-    ("unpin", r"gup::PinnedPages>?( as .*)?>?::(clear|drop)|drop_(in_place|glue)<.*(PinnedPages|pin::Pinned)|^unpin$|put_page|unpin_user_page"),
+    ("run", r"cpu_opv::run::run\b|cpu_opv::pin::Pinned>?::run$|^run_vector$|^run_on_cpu$"),
+    ("unpin", r"gup::(PinnedPages>?::)?clear$|drop_(in_place|glue)<.*(PinnedPages|pin::Pinned)|^unpin$|put_page|unpin_user_page"),
 ]
 BODY = re.compile(r"^rust_cpu_opv$|cpu_opv::|^__(x64|do|se)_sys_cpu_opv(_2017)?$")
 ORDER = ["user", "entry", *[name for name, _ in STEPS], "rest", "interrupt"]
 STEPS = [(name, re.compile(pattern)) for name, pattern in STEPS]
 INSTRUCTION = re.compile(r"\s*([0-9a-f]+):\s+(.*)")
+SOURCE = re.compile(r"/rust/(kernel/[^.]*)\.rs$")
 PREEMPT_COUNT = re.compile(r"(inc|dec|add|sub)l\s+(?:\$(\S+), )?%gs:(-?0x[0-9a-f]+)\(%rip\)")
 
 
@@ -83,8 +85,7 @@ class Kernel:
 
         for line in text.splitlines():
             entry = json.loads(line)
-            names = [frame["FunctionName"] for frame in entry.get("Symbol", [])]
-            self.frames[int(entry["Address"], 16)] = names
+            self.frames[int(entry["Address"], 16)] = [self.path_of(frame) for frame in entry.get("Symbol", [])]
         symbols = {self.symbols[bisect.bisect_right(self.starts, addr) - 1] for addr in addrs}
         code = self.run("llvm-objdump", "-d", "--no-show-raw-insn",
                         "--disassemble-symbols=" + ",".join(sorted(symbols)), self.vmlinux)
@@ -95,6 +96,15 @@ class Kernel:
             if match and int(following[1], 16) + int(match[3], 16) == count:
                 value = int(match[2], 0) if match[2] else 1
                 self.preempt[int(line[1], 16)] = value if match[1] in ("inc", "add") else -value
+
+    @staticmethod
+    def path_of(frame):
+        """Returns the name of a function. That of an inlined one has no path: its source has."""
+        name = frame["FunctionName"]
+        source = SOURCE.search(frame.get("FileName", ""))
+        if source and "::" not in name.partition("<")[0]:
+            name = source[1].replace("/", "::") + "::" + name
+        return name
 
     def stack_names(self, addr, start):
         """Returns the names of the functions at an instruction, innermost first."""
@@ -177,7 +187,7 @@ class Call:
     def step(kernel, addr, stack):
         inner = kernel.stack_names(addr, stack[-1])
         name = inner[0]
-        in_body = False
+        in_body = in_access = False
         for depth, start in enumerate(reversed(stack)):
             names = inner if depth == 0 else [kernel.name(start)]
             for frame in names:
@@ -185,8 +195,12 @@ class Call:
                     if pattern.search(frame):
                         return step, name
                 in_body = in_body or bool(BODY.search(frame))
+                in_access = in_access or frame.endswith("_user_nofault")
                 if "sysvec_" in frame or frame.startswith("asm_"):
                     return "interrupt", name
+        # Only loads ahead, above, are not made by an operation.
+        if in_body and in_access:
+            return "run", name
         return ("rest" if in_body else "entry"), name
 
 
