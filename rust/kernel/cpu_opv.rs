@@ -53,8 +53,12 @@ const NR_FLAG: c_int = uapi::cpu_op_flags_CPU_OP_NR_FLAG as c_int;
 const VEC_LEN_MAX_FLAG: c_int = uapi::cpu_op_flags_CPU_OP_VEC_LEN_MAX_FLAG as c_int;
 
 /// The body of the system call, which its entry in C calls.
+///
+/// # Safety
+///
+/// None of the arguments has to be valid. It is only as unsafe as all functions are that C declares.
 #[export]
-extern "C" fn rust_cpu_opv(
+unsafe extern "C" fn rust_cpu_opv(
     vec: *mut bindings::cpu_op,
     cnt: c_int,
     cpu: c_int,
