@@ -56,7 +56,8 @@ const VEC_LEN_MAX_FLAG: c_int = uapi::cpu_op_flags_CPU_OP_VEC_LEN_MAX_FLAG as c_
 ///
 /// # Safety
 ///
-/// None of the arguments has to be valid. It is only as unsafe as all functions are that C declares.
+/// None of the arguments has to be valid: it is only as unsafe as every function is that C
+/// declares.
 #[export]
 unsafe extern "C" fn rust_cpu_opv(
     vec: *mut bindings::cpu_op,

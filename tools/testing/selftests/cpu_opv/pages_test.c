@@ -575,10 +575,10 @@ static void page_out(struct memory *m)
 static void check_load(struct __test_metadata *_metadata, struct memory *m,
 		       enum path path, int expected, bool changes)
 {
+	void *known = changes ? &m->value : m->p;
 	uint64_t found = 5;
 	struct cpu_op vec[] = {
-		changes ? cpu_op_mb() :
-			  cpu_op_compare(CPU_COMPARE_EQ_OP, m->p, &m->value, 8),
+		cpu_op_compare(CPU_COMPARE_EQ_OP, known, &m->value, 8),
 		cpu_op_memcpy(CPU_MEMCPY_OP, &found, m->p, 8),
 	};
 
