@@ -49,8 +49,10 @@ static inline int run_path_on(enum path path, const struct cpu_op *ops, int nr,
 			      int cpu)
 {
 	/* What is used is in pages that no operand is in, one each. */
-	static _Alignas(PAGE_SIZE_MAX) char room[2][PAGE_SIZE_MAX];
-	char *added = room[0], *compared = room[1];
+	static char room[3 * PAGE_SIZE_MAX];
+	char *added = room + PAGE_SIZE_MAX -
+		      (unsigned long)room % PAGE_SIZE_MAX;
+	char *compared = added + PAGE_SIZE_MAX;
 	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
 	int prefix = 0, ret;
 
