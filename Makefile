@@ -4,7 +4,7 @@
 
 # What is given here or in the environment goes to the scripts as it is.
 export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK MINUTES
-# Another name of it.
+# CONFIG is another name of FLAVOUR.
 ifdef CONFIG
 FLAVOUR := $(CONFIG)
 endif
@@ -24,7 +24,7 @@ help:
 	@echo '  make kernel          applies the series and builds the kernel'
 	@echo '  make kselftest       builds the self-tests and runs them in the guest, and KUnit'
 	@echo '                       (T="name..." runs only these programs)'
-	@echo '  make mutants         proves each guard by removing it: a test has to fail then'
+	@echo '  make mutants         removes each guard in turn: a test has to fail then'
 	@echo '                       (T="name..." removes only these of tests/mutants/)'
 	@echo '  make soak MINUTES=n  random load of all kinds with CPU hotplug, for n minutes (default: 5)'
 	@echo '  make host-test       the pure modules tested on the host'

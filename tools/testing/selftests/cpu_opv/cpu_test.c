@@ -177,6 +177,13 @@ TEST_F_TIMEOUT(cpu, vectors_exclude_each_other, LONG_TIMEOUT)
 	EXPECT_EQ(NR_THREADS * NR_CALLS, sum_counts(&percpu));
 }
 
+/* A thread that takes the CPU from all that are not real-time threads. */
+static const struct sched_attr fifo = {
+	.size = sizeof(fifo),
+	.sched_policy = SCHED_FIFO,
+	.sched_priority = 1,
+};
+
 #define MIN_SLICES	100
 #define MIN_CALLS	200
 #define SLICE_NS	100000
@@ -231,11 +238,6 @@ static int hog_step(struct worker *worker)
  */
 TEST_F_TIMEOUT(cpu, vectors_wait_for_the_cpu, LONG_TIMEOUT)
 {
-	const struct sched_attr fifo = {
-		.size = sizeof(fifo),
-		.sched_policy = SCHED_FIFO,
-		.sched_priority = 1,
-	};
 	int cpu = nth_cpu(&self->allowed, CPU_COUNT(&self->allowed) - 1);
 	struct cpu_op op = count_op(&hog.count);
 	static struct percpu percpu;
@@ -300,11 +302,6 @@ static int compare_ends_step(struct worker *worker)
 /* Fails if preemption is not disabled: the vector is long enough to be hit. */
 TEST_F_TIMEOUT(cpu, vectors_are_not_preempted, LONG_TIMEOUT)
 {
-	const struct sched_attr fifo = {
-		.size = sizeof(fifo),
-		.sched_policy = SCHED_FIFO,
-		.sched_priority = 1,
-	};
 	char *dst = map_pages(1), *src = map_pages(1);
 	struct cpu_op vec[] = {
 		count_op(&ends.first),
