@@ -43,9 +43,10 @@ help:
 	@echo '  BASE=N         the kernel to use, one of: $(notdir $(wildcard patches/[0-9]*)); default: the newest'
 	@echo '                 whose source can be had'
 	@echo '  KDIR=DIR       your own kernel git tree instead, with the nearest series'
-	@echo '  FLAVOUR=run|debug|bench  the kernel configuration (configs/), also CONFIG=; default: run'
+	@echo '  FLAVOUR=NAME   the kernel configuration, also CONFIG=; one of: run (the default), debug'
+	@echo '                 (all checks, slow), rt (real-time), dynamic (preemption model chosen at boot)'
 	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
-	@echo '  KARGS="..."    more arguments for the kernel, such as isolcpus=3 nohz_full=3'
+	@echo '  KARGS="..."    more arguments for the kernel, such as isolcpus=3 nohz_full=3, or preempt=full'
 
 tools:
 	@scripts/tools
