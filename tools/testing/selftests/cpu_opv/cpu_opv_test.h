@@ -129,12 +129,96 @@ static inline void op_set_expect_fault(struct cpu_op *op, int operand,
 	}
 }
 
+#define PAGE_SIZE_MAX		(64UL << 10)
+
+/*
+ * The ways in which the kernel gets at the memory of a vector.  The tests of
+ * memory take each of them, since each has hazards of its own.
+ */
+enum path {
+	/* Nothing is pinned, for the last operation makes the only store. */
+	DIRECT,
+	/* What is stored to is pinned, and the rest loaded before it runs. */
+	AHEAD,
+	/* All is pinned, for there is more to load than is loaded ahead. */
+	PINNED,
+	NR_PATHS,
+};
+
+static const char * const path_names[] = { "direct", "ahead", "pinned" };
+
+/* More than the kernel loads ahead. */
+#define PATH_READ_LEN	2048
+
 /* As cpu_opv(), but with the error in the return value. */
-static inline int run_on(struct cpu_op *vec, int cnt, int cpu)
+static inline int run_as_it_is(struct cpu_op *vec, int cnt, int cpu)
 {
 	int ret = cpu_opv(vec, cnt, cpu, 0);
 
 	return ret == -1 ? -errno : ret;
+}
+
+/*
+ * Run operations on a path.  They must not store before the last one if they
+ * are to be run directly.  The other paths are taken because of operations that
+ * are put in front: an addition makes the stores two, and a long comparison is
+ * not loaded ahead.
+ */
+static inline int run_path_on(enum path path, const struct cpu_op *ops, int nr,
+			      int cpu)
+{
+	/* What is used is in pages that no operand is in, one each. */
+	static char room[3 * PAGE_SIZE_MAX];
+	char *added = room + PAGE_SIZE_MAX -
+		      (unsigned long)room % PAGE_SIZE_MAX;
+	char *compared = added + PAGE_SIZE_MAX;
+	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
+	int prefix = 0, ret;
+
+	/* What was never written would be pinned for writing, and not count. */
+	__atomic_store_n(&compared[0], 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&compared[2 * PATH_READ_LEN - 1], 0, __ATOMIC_SEQ_CST);
+	if (path != DIRECT)
+		vec[prefix++] = cpu_op_arithmetic(CPU_ADD_OP, added, 1, 8);
+	if (path == PINNED)
+		vec[prefix++] = cpu_op_compare(CPU_COMPARE_EQ_OP, compared,
+					       compared + PATH_READ_LEN,
+					       PATH_READ_LEN);
+	memcpy(vec + prefix, ops, nr * sizeof(*ops));
+	ret = run_as_it_is(vec, prefix + nr, cpu);
+	return ret > 0 ? ret - prefix : ret;
+}
+
+/*
+ * A program is also built with a path that all its vectors take as long as what
+ * is put in front of them leaves them valid.
+ */
+#ifndef TEST_PATH
+#define TEST_PATH	DIRECT
+#endif
+static const enum path test_path = TEST_PATH;
+
+static inline bool can_take_path(const struct cpu_op *vec, int cnt)
+{
+	uint64_t sum = 8 + PATH_READ_LEN;
+
+	if (cnt < 1 || cnt + 2 > CPU_OP_VEC_LEN_MAX)
+		return false;
+	while (cnt--)
+		sum += vec[cnt].len;
+	return sum <= CPU_OP_VEC_DATA_LEN_MAX;
+}
+
+static inline int run_on(struct cpu_op *vec, int cnt, int cpu)
+{
+	if (test_path == DIRECT || !can_take_path(vec, cnt))
+		return run_as_it_is(vec, cnt, cpu);
+	return run_path_on(test_path, vec, cnt, cpu);
+}
+
+static inline int run_path(enum path path, const struct cpu_op *ops, int nr)
+{
+	return run_path_on(path, ops, nr, cpu_op_get_current_cpu());
 }
 
 static inline int run(struct cpu_op *vec, int cnt)

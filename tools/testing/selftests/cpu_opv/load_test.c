@@ -13,6 +13,7 @@
 #define NR_CALLERS	2
 #define NR_CALLS	60
 #define NR_CHANGES	300
+#define NR_CHANGERS	3
 
 static struct percpu percpu;
 
@@ -77,6 +78,8 @@ static struct {
 	bool is_final;
 	unsigned long ran;
 	unsigned long refused;
+	/* Whose affinity several threads change at once. */
+	pid_t caller;
 } affinity;
 
 /* A step: a vector for a CPU that may be taken away from the thread. */
@@ -171,6 +174,41 @@ TEST_F_TIMEOUT(load, affinity_changes, LONG_TIMEOUT)
 		if (i % 8 == 0)
 			wait_for_steps(&caller, 1);
 	}
+	/* The last one is to refuse some. */
+	CPU_ZERO(&set);
+	CPU_SET(random_cpu(&percpu.cpus, &state), &set);
+	ASSERT_EQ(0, sched_setaffinity(caller.tid, sizeof(set), &set));
+	expect_final(_metadata, &caller, set);
+}
+
+/* A step: give another thread some other CPUs. */
+static int change_affinity_step(struct worker *worker)
+{
+	cpu_set_t set = random_cpus(&percpu.cpus, &worker->random);
+
+	return sched_setaffinity(affinity.caller, sizeof(set), &set) ? -errno :
+								       0;
+}
+
+/*
+ * A change that is overtaken by the move of a vector's thread is taken to have
+ * been made, and one more change then leaves the thread where it may not be.
+ * The kernel complains of that.
+ */
+TEST_F_TIMEOUT(load, affinity_changes_at_once, LONG_TIMEOUT)
+{
+	struct worker caller, changers[NR_CHANGERS];
+	uint64_t state = 0;
+	cpu_set_t set;
+
+	start_caller(_metadata, &caller);
+	affinity.caller = caller.tid;
+	ASSERT_EQ(0, start_workers(changers, NR_CHANGERS, (struct worker) {
+		.step = change_affinity_step,
+		.percpu = &percpu,
+		.limit = 10 * NR_CHANGES,
+	}));
+	join_workers(_metadata, changers, NR_CHANGERS);
 	/* The last one is to refuse some. */
 	CPU_ZERO(&set);
 	CPU_SET(random_cpu(&percpu.cpus, &state), &set);

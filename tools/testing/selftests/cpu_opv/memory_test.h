@@ -17,63 +17,7 @@
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_SEQ_CST)
 #define WRITE_ONCE(x, value)	__atomic_store_n(&(x), value, __ATOMIC_SEQ_CST)
 
-#define PAGE_SIZE_MAX		(64UL << 10)
 #define HUGE_PAGE_SIZE		(2UL << 20)
-
-/*
- * The ways in which the kernel gets at the memory of a vector.  The tests of
- * memory take each of them, since each has hazards of its own.
- */
-enum path {
-	/* Nothing is pinned, for the last operation makes the only store. */
-	DIRECT,
-	/* What is stored to is pinned, and the rest loaded before it runs. */
-	AHEAD,
-	/* All is pinned, for there is more to load than is loaded ahead. */
-	PINNED,
-	NR_PATHS,
-};
-
-static const char * const path_names[] = { "direct", "ahead", "pinned" };
-
-/* More than the kernel loads ahead. */
-#define PATH_READ_LEN	2048
-
-/*
- * Run operations on a path.  They must not store before the last one if they
- * are to be run directly.  The other paths are taken because of operations that
- * are put in front: an addition makes the stores two, and a long comparison is
- * not loaded ahead.
- */
-static inline int run_path_on(enum path path, const struct cpu_op *ops, int nr,
-			      int cpu)
-{
-	/* What is used is in pages that no operand is in, one each. */
-	static char room[3 * PAGE_SIZE_MAX];
-	char *added = room + PAGE_SIZE_MAX -
-		      (unsigned long)room % PAGE_SIZE_MAX;
-	char *compared = added + PAGE_SIZE_MAX;
-	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
-	int prefix = 0, ret;
-
-	/* What was never written would be pinned for writing, and not count. */
-	WRITE_ONCE(compared[0], 0);
-	WRITE_ONCE(compared[2 * PATH_READ_LEN - 1], 0);
-	if (path != DIRECT)
-		vec[prefix++] = cpu_op_arithmetic(CPU_ADD_OP, added, 1, 8);
-	if (path == PINNED)
-		vec[prefix++] = cpu_op_compare(CPU_COMPARE_EQ_OP, compared,
-					       compared + PATH_READ_LEN,
-					       PATH_READ_LEN);
-	memcpy(vec + prefix, ops, nr * sizeof(*ops));
-	ret = run_on(vec, prefix + nr, cpu);
-	return ret > 0 ? ret - prefix : ret;
-}
-
-static inline int run_path(enum path path, const struct cpu_op *ops, int nr)
-{
-	return run_path_on(path, ops, nr, cpu_op_get_current_cpu());
-}
 
 /* The first word behind a name in a file of such pairs, or -1. */
 static inline long read_pair(const char *path, const char *name)

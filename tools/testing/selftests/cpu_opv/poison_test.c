@@ -24,6 +24,8 @@ enum kind {
 	 * taken from the others.  It stays mapped, and only its flag tells.
 	 */
 	PART_OF_HUGE,
+	/* A huge page that is lost as a whole. */
+	HUGETLB,
 };
 
 FIXTURE(poison)
@@ -66,6 +68,19 @@ FIXTURE_VARIANT_ADD(poison, part_of_huge)
 	.stores = { 0, -EFAULT, -EFAULT },
 };
 
+FIXTURE_VARIANT_ADD(poison, hugetlb)
+{
+	.kind = HUGETLB,
+	.loads = { -EFAULT, -EFAULT, -EFAULT },
+	.stores = { -EFAULT, -EFAULT, -EFAULT },
+};
+
+/* The kernel dissolves a huge page that is lost. */
+static struct knob hugetlb = {
+	.path = "/proc/sys/vm/nr_hugepages",
+	.value = "1",
+};
+
 static int nr_signals;
 
 static void count_signal(int signal)
@@ -103,6 +118,13 @@ FIXTURE_SETUP(poison)
 		if (madvise(self->p, self->len, MADV_HUGEPAGE))
 			SKIP(return, "needs CONFIG_TRANSPARENT_HUGEPAGE");
 		break;
+	case HUGETLB:
+		if (set_knobs(&hugetlb, 1))
+			SKIP(return, "needs CONFIG_HUGETLBFS");
+		self->len = HUGE_PAGE_SIZE;
+		self->p = map(self->len, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
+		break;
 	}
 	memset(self->p, 0, page_size());
 	if (variant->kind == PART_OF_HUGE) {
@@ -133,6 +155,7 @@ FIXTURE_TEARDOWN(poison)
 	/* The memory is as good as before.  Give it back. */
 	snprintf(pfn, sizeof(pfn), "%llu", (unsigned long long)self->pfn);
 	set_knob(UNPOISON, pfn);
+	restore_knobs(&hugetlb, 1);
 	unmap_pages((char *)self->other, 1);
 }
 
