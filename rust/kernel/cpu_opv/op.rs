@@ -174,8 +174,10 @@ impl Width {
     /// Returns the width of an integer of `len` bytes, if there is one.
     #[inline]
     pub(super) fn from_len(len: usize) -> Option<Self> {
+        const SIZES: usize = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8;
+
         // INVARIANT: These are the sizes.
-        matches!(len, 1 | 2 | 4 | 8).then_some(Self(len))
+        (len <= 8 && SIZES >> len & 1 != 0).then_some(Self(len))
     }
 
     /// Returns the size in bytes.
