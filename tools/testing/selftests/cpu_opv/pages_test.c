@@ -177,7 +177,7 @@ static int make_tmpfs_private(struct memory *m)
 static int make_ext4(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_EXT4_FS and CONFIG_BLK_DEV_LOOP";
+	m->missing = "CONFIG_EXT4_FS, CONFIG_BLK_DEV_LOOP, mkfs.ext4";
 	return map_file(m, open(EXT4_FILE, O_RDWR | O_CREAT, 0600),
 			MAP_SHARED);
 }
@@ -185,7 +185,7 @@ static int make_ext4(struct memory *m)
 static int make_ext4_private(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_EXT4_FS and CONFIG_BLK_DEV_LOOP";
+	m->missing = "CONFIG_EXT4_FS, CONFIG_BLK_DEV_LOOP, mkfs.ext4";
 	return map_file(m, open(EXT4_FILE, O_RDWR | O_CREAT, 0600),
 			MAP_PRIVATE);
 }
