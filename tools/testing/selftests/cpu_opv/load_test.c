@@ -190,6 +190,22 @@ static int change_affinity_step(struct worker *worker)
 								       0;
 }
 
+#define TAINT_WARN	(1UL << 9)
+
+/* Whether the kernel has complained since it was booted. */
+static bool kernel_has_warned(void)
+{
+	FILE *file = fopen("/proc/sys/kernel/tainted", "r");
+	unsigned long taint = 0;
+
+	if (file) {
+		if (fscanf(file, "%lu", &taint) != 1)
+			taint = 0;
+		fclose(file);
+	}
+	return taint & TAINT_WARN;
+}
+
 /*
  * A change that is overtaken by the move of a vector's thread is taken to have
  * been made, and one more change then leaves the thread where it may not be.
@@ -198,6 +214,7 @@ static int change_affinity_step(struct worker *worker)
 TEST_F_TIMEOUT(load, affinity_changes_at_once, LONG_TIMEOUT)
 {
 	struct worker caller, changers[NR_CHANGERS];
+	bool had_warned = kernel_has_warned();
 	uint64_t state = 0;
 	cpu_set_t set;
 
@@ -214,6 +231,7 @@ TEST_F_TIMEOUT(load, affinity_changes_at_once, LONG_TIMEOUT)
 	CPU_SET(random_cpu(&percpu.cpus, &state), &set);
 	ASSERT_EQ(0, sched_setaffinity(caller.tid, sizeof(set), &set));
 	expect_final(_metadata, &caller, set);
+	EXPECT_EQ(had_warned, kernel_has_warned());
 }
 
 #define GROUP	"cpu_opv_test"
