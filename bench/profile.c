@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * A plugin of QEMU's TCG, which writes down each instruction that the guest
- * executes between two marks (mark.h), and how deep the kernel's stack gets.
+ * executes between two marks (mark.h), what the kernel accesses, and how deep its
+ * stack gets.
  *
  * Usage: qemu-system-x86_64 -plugin profile.so,out=FILE
  *
@@ -9,6 +10,7 @@
  *   T ID ADDRESS...     a translated block and the instructions in it
  *   S CPU               a recording starts
  *   X ID CPU            a block is executed
+ *   A ADDRESS LINE      this instruction of it accesses this cache line
  *   M LOW HIGH          all stores to one block of memory of the size of a
  *                       kernel stack were in this range
  *   E                   the recording ends
@@ -51,12 +53,14 @@ struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+bool qemu_plugin_mem_is_store(uint32_t info);
 
 #define EXPORT		__attribute__((visibility("default")))
 
 /* The last version whose interface is as above. */
 EXPORT int qemu_plugin_version = 1;
 
+#define LINE_SIZE	64
 #define STACK_SIZE	0x4000
 #define NR_STACKS	256
 #define IN_KERNEL(addr)	((addr) >> 63)
@@ -112,14 +116,15 @@ static void executed(unsigned int cpu, void *data)
 		fprintf(out, "X %lu %u\n", (uintptr_t)data, cpu);
 }
 
-static void stored(unsigned int cpu, uint32_t info, uint64_t addr, void *data)
+static void accessed(unsigned int cpu, uint32_t info, uint64_t addr, void *data)
 {
 	int i;
 
 	(void)cpu;
-	(void)info;
-	(void)data;
 	if (!recording)
+		return;
+	fprintf(out, "A %lx %lx\n", (uintptr_t)data, addr / LINE_SIZE);
+	if (!qemu_plugin_mem_is_store(info))
 		return;
 	for (i = 0; i < nr_stacks; i++)
 		if (stacks[i].low / STACK_SIZE == addr / STACK_SIZE)
@@ -163,8 +168,9 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, stop,
 							       QEMU_PLUGIN_CB_NO_REGS, NULL);
 		if (watching && IN_KERNEL(qemu_plugin_insn_vaddr(insn)))
-			qemu_plugin_register_vcpu_mem_cb(insn, stored, QEMU_PLUGIN_CB_NO_REGS,
-							 QEMU_PLUGIN_MEM_W, NULL);
+			qemu_plugin_register_vcpu_mem_cb(insn, accessed, QEMU_PLUGIN_CB_NO_REGS,
+							 QEMU_PLUGIN_MEM_R | QEMU_PLUGIN_MEM_W,
+							 (void *)qemu_plugin_insn_vaddr(insn));
 	}
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Tells where the instructions of a call go, from the recording that profile.c
-makes: by step of the call, by function, and how many run with preemption off.
+makes: by step of the call, by function, and how many run with preemption off, on
+how many cache lines.
 
 A recording is the exact sequence of instructions. Calls and returns are told by
 where the sequence enters functions, and inlined functions by the line tables."""
@@ -33,6 +34,7 @@ ORDER = ["user", "entry", *[name for name, _ in STEPS], "rest", "interrupt"]
 STEPS = [(name, re.compile(pattern)) for name, pattern in STEPS]
 INSTRUCTION = re.compile(r"\s*([0-9a-f]+):\s+(.*)")
 SOURCE = re.compile(r"/rust/(kernel/[^.]*)\.rs$")
+LINE_SIZE = 64
 PREEMPT_COUNT = re.compile(r"(inc|dec|add|sub)l\s+(?:\$(\S+), )?%gs:(-?0x[0-9a-f]+)\(%rip\)")
 
 
@@ -115,8 +117,8 @@ class Kernel:
 
 
 def recordings(path):
-    """Yields the executed blocks of each recording, as lists of instructions, with
-    the ranges of stores."""
+    """Yields the executed blocks of each recording, as lists of instructions with the
+    cache lines that they access, and the ranges of stores."""
     blocks, current, stores = {}, None, []
     with open(path, encoding="ascii") as file:
         for line in file:
@@ -126,7 +128,9 @@ def recordings(path):
             elif kind == "S":
                 current, stores, cpu = [], [], fields[0]
             elif kind == "X" and current is not None:
-                current.append((blocks[fields[0]], fields[1] == cpu))
+                current.append((blocks[fields[0]], collections.defaultdict(set), fields[1] == cpu))
+            elif kind == "A" and current:
+                current[-1][1][int(fields[0], 16)].add(int(fields[1], 16))
             elif kind == "M":
                 stores.append(tuple(int(addr, 16) for addr in fields))
             elif kind == "E" and current is not None:
@@ -141,7 +145,7 @@ class Call:
         self.steps = collections.Counter()
         self.functions = collections.Counter()
         self.total = 0
-        self.preempt_off = 0
+        self.preempt_off = self.lines = 0
         self.walk(kernel, blocks)
         # The entry of the system call is the first to store to the top of a stack.
         self.stack = next(((high | 0x3fff) + 1 - low for low, high in stores
@@ -150,8 +154,8 @@ class Call:
     def walk(self, kernel, blocks):
         stack = []
         depth = section = 0
-        last_user = True
-        for addrs, same_cpu in blocks:
+        data, code = set(), set()
+        for addrs, accessed, same_cpu in blocks:
             for addr in addrs:
                 self.total += 1
                 if not addr >> 63:
@@ -178,10 +182,14 @@ class Call:
                     depth += kernel.preempt[addr]
                     if depth <= 0:
                         depth = 0
-                        self.preempt_off = max(self.preempt_off, section)
+                        if section > self.preempt_off:
+                            self.preempt_off, self.lines = section, len(data) + len(code)
                         section = 0
+                        data, code = set(), set()
                 if depth:
                     section += 1
+                    data |= accessed.get(addr, set())
+                    code.add(addr // LINE_SIZE)
 
     @staticmethod
     def step(kernel, addr, stack):
@@ -220,7 +228,7 @@ def main():
         names = [tuple(fields) for fields in csv.reader(file) if len(fields) == 2]
     if not recorded or len(recorded) != len(names):
         sys.exit(f"error: {len(recorded)} calls were recorded, of {len(names)} that were made")
-    kernel.learn({addr for blocks, _ in recorded for addrs, _ in blocks for addr in addrs})
+    kernel.learn({addr for blocks, _ in recorded for addrs, *_ in blocks for addr in addrs})
 
     cases = collections.OrderedDict()
     for name, (blocks, stores) in zip(names, recorded):
@@ -232,13 +240,14 @@ def main():
     print("Where the instructions go, in one call each:")
     print()
     steps = [step for step in ORDER if any(call.steps[step] for call in typical.values())]
-    head = ["call", "way", *steps, "all", "preemption off", "stack"]
+    head = ["call", "way", *steps, "all", "preemption off", "its cache lines", "stack"]
     lines = []
     with open(args.csv, "w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         for (name, way), call in typical.items():
             counts = {step: call.steps[step] for step in steps}
-            counts |= {"all": call.total, "preemption off": call.preempt_off, "stack": call.stack}
+            counts |= {"all": call.total, "preemption off": call.preempt_off,
+                       "its cache lines": call.lines, "stack": call.stack}
             for step, count in counts.items():
                 out.writerow([name, way, step, count])
             lines.append([name, way, *[str(counts[step]) for step in head[2:]]])
