@@ -59,8 +59,8 @@ impl<'a> Plan<'a> {
     ) -> Result<Self, Error> {
         let mut list = List {
             room,
-            nr_writes: 0,
             len: 0,
+            written: 0,
             read_len: 0,
         };
         // Operations that follow each other are often on one page. No page is at an odd address.
@@ -125,7 +125,7 @@ impl<'a> Plan<'a> {
         let reads = self.pages.get_mut(self.nr_writes..).unwrap_or_default();
 
         if let Some(from) = reads.iter().position(|&read| read == page) {
-            put_first(reads.iter_mut().take(from + 1), page);
+            last_to_first(reads.get_mut(..=from).unwrap_or_default());
             self.nr_writes += 1;
         }
     }
@@ -133,9 +133,11 @@ impl<'a> Plan<'a> {
 
 /// A plan in the making.
 struct List<'a> {
+    /// The pages, in the order in which operands come to them.
     room: &'a mut [usize],
-    nr_writes: usize,
     len: usize,
+    /// A bit for each of them that is written.
+    written: u64,
     read_len: usize,
 }
 
@@ -143,7 +145,7 @@ struct Full;
 
 impl<'a> List<'a> {
     /// Adds the pages of an operand.
-    #[inline(never)]
+    #[inline]
     fn add_operand(&mut self, start: usize, len: usize, access: Access) -> Result<(), Full> {
         let (first, last) = ends(start, len);
 
@@ -159,34 +161,51 @@ impl<'a> List<'a> {
         Ok(())
     }
 
-    /// Adds a page, after the others of its kind. One that is only read so far may become one that
-    /// is written.
-    #[inline]
+    /// Adds a page, unless it is listed already.
+    #[inline(never)]
     fn add(&mut self, page: usize, access: Access) -> Result<(), Full> {
         let pages = self.room.get(..self.len).unwrap_or_default();
         let known = pages.iter().position(|&known| known == page);
-        let from = known.unwrap_or(self.len);
-        let to = match access {
-            Access::Write if from < self.nr_writes => return Ok(()),
-            Access::Write => self.nr_writes,
-            Access::Read if from < self.len => return Ok(()),
-            Access::Read => from,
-        };
+        let index = known.unwrap_or(self.len);
 
-        put_first(self.room.get_mut(to..=from).ok_or(Full)?, page);
-        self.len = self.len.max(from + 1);
-        self.nr_writes += usize::from(access == Access::Write);
+        if index == self.len {
+            *self.room.get_mut(index).ok_or(Full)? = page;
+            self.len = index + 1;
+        }
+        if access == Access::Write {
+            self.written |= Self::bit(index);
+        }
 
         Ok(())
     }
 
+    /// Puts the pages that are written before the others.
     #[inline]
     fn plan(self) -> Plan<'a> {
+        let pages = self.room.get_mut(..self.len).unwrap_or_default();
+        // The first of them are in place already.
+        let mut nr_writes = self.written.trailing_ones() as usize;
+        let mut moving = self.written & self.written.wrapping_add(1);
+
+        while moving != 0 {
+            let index = moving.trailing_zeros() as usize;
+            last_to_first(pages.get_mut(nr_writes..=index).unwrap_or_default());
+            nr_writes += 1;
+            moving &= moving - 1;
+        }
+
         Plan {
-            pages: self.room.get_mut(..self.len).unwrap_or_default(),
-            nr_writes: self.nr_writes,
+            pages,
+            nr_writes,
             read_len: self.read_len,
         }
+    }
+
+    #[inline]
+    fn bit(index: usize) -> u64 {
+        const { assert!(MAX_PAGES <= u64::BITS as usize) };
+        // CAST: There are no more than that many pages.
+        1u64.wrapping_shl(index as u32)
     }
 }
 
@@ -207,13 +226,13 @@ impl Operand {
     }
 }
 
-/// Puts a page into the first of these places. The other pages move up, and the last one leaves:
-/// pages that are adjacent stay so, and are pinned by one call.
+/// Moves the last of these pages to the first place. The others move up, in order: pages that are
+/// adjacent stay so, and are pinned by one call.
 #[inline]
-fn put_first<'a>(places: impl IntoIterator<Item = &'a mut usize>, page: usize) {
-    let mut moving = page;
+fn last_to_first(pages: &mut [usize]) {
+    let mut moving = pages.last().copied().unwrap_or_default();
 
-    for place in places {
+    for place in pages {
         core::mem::swap(place, &mut moving);
     }
 }

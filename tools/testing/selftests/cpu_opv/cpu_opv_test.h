@@ -231,6 +231,18 @@ static inline size_t page_size(void)
 	return sysconf(_SC_PAGESIZE);
 }
 
+/*
+ * How long to try a race, in seconds.  A longer soak is asked for in the
+ * environment.
+ */
+static inline double race_seconds(void)
+{
+	const char *text = getenv("CPU_OPV_TEST_SECONDS");
+	double seconds = text ? atof(text) : 0;
+
+	return seconds > 0 ? seconds : 0.4;
+}
+
 /* Map pages of zeroes between two pages that cannot be accessed. */
 static inline char *map_pages(size_t nr)
 {

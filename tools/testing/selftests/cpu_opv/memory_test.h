@@ -176,18 +176,6 @@ static inline double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-/*
- * How long to try a race, in seconds.  A longer soak is asked for in the
- * environment.
- */
-static inline double race_seconds(void)
-{
-	const char *text = getenv("CPU_OPV_TEST_SECONDS");
-	double seconds = text ? atof(text) : 0;
-
-	return seconds > 0 ? seconds : 0.4;
-}
-
 /* Bits of an entry in /proc/self/pagemap. */
 #define PM_FILE		0x2000000000000000ULL
 #define PM_SWAPPED	0x4000000000000000ULL

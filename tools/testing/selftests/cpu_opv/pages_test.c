@@ -687,6 +687,29 @@ TEST(vsyscall)
 	EXPECT_EQ(5, found);
 }
 
+/*
+ * The kernel has an address of its own for each page: the physical one, added to
+ * one of these unless that is random.  The argument nokaslr makes it not random.
+ */
+TEST(kernel_memory_is_not_stored_to)
+{
+	const uint64_t bases[] = { 0xffff888000000000, 0xff11000000000000 };
+	uint64_t *p = (uint64_t *)map_pages(1), value = 1, frame;
+	struct cpu_op op = cpu_op_memcpy(CPU_MEMCPY_OP, NULL, &value, 8);
+
+	ASSERT_EQ(0, mlock(p, sizeof(*p)));
+	frame = page_map(p) & PM_PFN;
+	if (!frame)
+		SKIP(return, "needs root");
+	for (size_t i = 0; i < ARRAY_SIZE(bases); i++) {
+		op_set_operand(&op, 0, bases[i] + frame * page_size());
+		for (enum path path = 0; path < NR_PATHS; path++)
+			EXPECT_EQ(-EFAULT, run_path(path, &op, 1));
+		EXPECT_EQ(0, *p);
+	}
+	unmap_pages((char *)p, 1);
+}
+
 /* Fails if pages that were stored to are unpinned without being made dirty. */
 TEST(store_takes_freed_memory_back)
 {
