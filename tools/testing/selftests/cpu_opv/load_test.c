@@ -190,7 +190,8 @@ static int change_affinity_step(struct worker *worker)
 								       0;
 }
 
-#define TAINT_WARN	(1UL << 9)
+/* A bit of /proc/sys/kernel/tainted. */
+#define TAINT_WARN	0x200UL
 
 /* Whether the kernel has complained since it was booted. */
 static bool kernel_has_warned(void)
