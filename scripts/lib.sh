@@ -109,8 +109,8 @@ use_tools() {
 	. "$BUILD/tools/env"
 	export PATH LLVM LIBCLANG_PATH
 	export CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache}
-	# The compiler lists the headers of each object: to find out by running the
-	# preprocessor first would take a seventh of a build from nothing.
+	# The compiler lists the headers of each object. Otherwise ccache runs the
+	# preprocessor first to find them, which only costs in a build from nothing.
 	export CCACHE_DEPEND=1
 	# The same sources give the same kernel.
 	export KBUILD_BUILD_USER=cpu_opv KBUILD_BUILD_HOST=build
