@@ -105,17 +105,23 @@ fn cpu_opv(vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<Outcome> {
 fn run_pinned(vector: Vector<'_>, cpu: CpuId) -> Result<Outcome> {
     let mut few = [0; 2 * plan::INLINE_PAGES];
     let mut many;
+    let mut room = few.as_mut_slice();
+    let mut is_enough = false;
 
-    let (plan, slots) = match plan(vector, &mut few) {
-        Err(plan::Error::NeedsRoom) => {
-            many = KVec::with_capacity(2 * plan::MAX_PAGES, GFP_KERNEL)?;
-            while many.len() < 2 * plan::MAX_PAGES {
-                many.push(0, GFP_KERNEL)?;
+    // One call that is tried twice, rather than two calls: its result is not copied then.
+    let (plan, slots) = loop {
+        match plan(vector, room) {
+            Err(plan::Error::NeedsRoom) if !is_enough => {
+                many = KVec::with_capacity(2 * plan::MAX_PAGES, GFP_KERNEL)?;
+                while many.len() < 2 * plan::MAX_PAGES {
+                    many.push(0, GFP_KERNEL)?;
+                }
+                room = &mut many;
+                is_enough = true;
             }
-            plan(vector, &mut many)
+            planned => break planned?,
         }
-        planned => planned,
-    }?;
+    };
 
     pin::run(vector, plan, slots, cpu)
 }

@@ -12,7 +12,7 @@ use super::{
     pin::Pinned,
     plan::{
         self,
-        PAGE_MASK, //
+        Recent, //
     },
     run::Memory,
     user, //
@@ -23,6 +23,7 @@ use crate::{
     page::PAGE_SIZE,
     sync::barrier::smp_mb, //
 };
+use core::ptr;
 
 /// The memory has neither been pinned nor loaded, which does not happen.
 pub(super) struct Missing;
@@ -36,27 +37,29 @@ enum Source<'a> {
 }
 
 /// Pinned pages, as the operations of a vector see them.
+///
+/// # Invariants
+///
+/// The page in `recent`, if there is one, is mapped at `start`, and stays so while `mapped` is
+/// there.
 pub(super) struct View<'a> {
     pinned: &'a Pinned<'a>,
-    /// The page of the last integer, mapped. The next one is often in the same.
-    ///
+    /// The page of the last integer. The next one is often in the same.
+    recent: Recent,
+    start: *mut u8,
     /// No other mapping is made while this one is replaced.
-    recent: Option<Recent<'a>>,
-}
-
-/// A page that stays mapped.
-struct Recent<'a> {
-    /// Its address as the operand has it, with a tag if there is one.
-    start: u64,
-    page: MappedPage<'a>,
+    mapped: Option<MappedPage<'a>>,
 }
 
 impl<'a> View<'a> {
     #[inline]
     pub(super) fn new(pinned: &'a Pinned<'a>) -> Self {
+        // INVARIANT: There is no page.
         Self {
             pinned,
-            recent: None,
+            recent: Recent::NONE,
+            start: ptr::null_mut(),
+            mapped: None,
         }
     }
 
@@ -66,11 +69,11 @@ impl<'a> View<'a> {
     /// Returns nothing if the page is not pinned.
     #[inline]
     fn locate(&mut self, addr: u64) -> Option<*mut u8> {
-        match &self.recent {
-            Some(Recent { start, page }) if addr & PAGE_MASK == *start => {
-                Some(at(page, addr as usize))
-            }
-            _ => self.locate_elsewhere(addr),
+        match self.recent.offset(addr) {
+            // SAFETY: By the type invariant, the page is mapped as a whole, and the offset is less
+            // than its size.
+            Some(offset) => Some(unsafe { self.start.add(offset) }),
+            None => self.locate_elsewhere(addr),
         }
     }
 
@@ -78,28 +81,30 @@ impl<'a> View<'a> {
     fn locate_elsewhere(&mut self, addr: u64) -> Option<*mut u8> {
         let page = self.pinned.page(plan::page_of(user::untagged(addr)))?;
 
-        self.recent = None;
+        // INVARIANT: There is no page until the next one is mapped.
+        self.recent = Recent::NONE;
+        self.mapped = None;
         // SAFETY: The mappings that areas need end before the next integer is located, and there is
         // no other one here.
-        let page = unsafe { page.map() };
-        let ptr = at(&page, addr as usize);
-        self.recent = Some(Recent {
-            start: addr & PAGE_MASK,
-            page,
-        });
-        Some(ptr)
+        let mapped = unsafe { page.map() };
+        self.start = mapped.as_ptr();
+        self.mapped = Some(mapped);
+        // INVARIANT: It was just mapped there.
+        self.recent = Recent::page_of(addr);
+
+        // SAFETY: The page is mapped as a whole, and the offset is less than its size.
+        Some(unsafe { self.start.add(addr as usize % PAGE_SIZE) })
     }
 
     /// Returns where the bytes of an operand are.
     fn source(&self, addr: u64, len: usize) -> Result<Source<'a>, Missing> {
         let addr = user::untagged(addr);
 
-        if len == 0 || self.pinned.page(plan::page_of(addr)).is_some() {
-            Ok(Source::Pages(addr))
-        } else {
-            let loaded = self.pinned.loaded().ok_or(Missing)?;
-            let bytes = loaded.bytes(len).ok_or(Missing)?;
-            Ok(Source::Bytes(bytes))
+        match self.pinned.loaded() {
+            Some(loaded) if len != 0 && self.pinned.page(plan::page_of(addr)).is_none() => {
+                loaded.bytes(len).map(Source::Bytes).ok_or(Missing)
+            }
+            _ => Ok(Source::Pages(addr)),
         }
     }
 
@@ -250,13 +255,6 @@ impl Memory for View<'_> {
     fn barrier(&mut self) {
         smp_mb();
     }
-}
-
-/// Returns where in a mapped page the byte is that user space has at `addr`.
-#[inline]
-fn at(page: &MappedPage<'_>, addr: usize) -> *mut u8 {
-    // SAFETY: The page is mapped as a whole, and the offset is less than its size.
-    unsafe { page.as_ptr().add(addr % PAGE_SIZE) }
 }
 
 /// Splits two areas of one length where either goes on in another page. Returns the offset and the

@@ -25,9 +25,6 @@ pub(super) const INLINE_PAGES: usize = 8;
 /// a page, so that each is in two pages at most.
 pub(super) const MAX_PAGES: usize = 4 * VEC_LEN_MAX;
 
-/// The bits of an address that are those of its page.
-pub(super) const PAGE_MASK: u64 = !(PAGE_SIZE as u64 - 1);
-
 /// Why there is no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Error {
@@ -63,18 +60,18 @@ impl<'a> Plan<'a> {
             written: 0,
             read_len: 0,
         };
-        // Operations that follow each other are often on one page. No page is at an odd address.
-        let mut written = u64::MAX;
+        // Operations that follow each other are often on one page.
+        let mut written = Recent::NONE;
 
         vector.try_for_each_operand(|operand, access| {
-            if operand.is_in_page(written) {
+            if written.has(&operand) {
                 return Ok(());
             }
             let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
             list.add_operand(start, operand.len as usize, access)
                 .map_err(|Full| Error::NeedsRoom)?;
             if access == Access::Write {
-                written = operand.last_page();
+                written = Recent::page_of(operand.last());
             }
             Ok(())
         })?;
@@ -209,20 +206,50 @@ impl<'a> List<'a> {
     }
 }
 
-impl Operand {
-    /// Returns whether the whole of it is in the page at the address `page`. The address is one as
-    /// user space has it, which may have a tag.
+/// The page that an operand was in, or none. Its address is one as user space has it, which may
+/// have a tag.
+pub(super) struct Recent {
+    start: u64,
+    /// The size of the page, or 0 if there is none.
+    len: u64,
+}
+
+impl Recent {
+    pub(super) const NONE: Self = Self { start: 0, len: 0 };
+
+    /// Returns the page in which `addr` lies.
     #[inline]
-    fn is_in_page(&self, page: u64) -> bool {
-        self.addr & PAGE_MASK == page && self.last_page() == page
+    pub(super) fn page_of(addr: u64) -> Self {
+        Self {
+            start: addr & !(PAGE_SIZE as u64 - 1),
+            len: PAGE_SIZE as u64,
+        }
     }
 
-    /// Returns the address of the page that it ends in, likewise.
+    /// Returns where in the page `addr` lies, if it does.
     #[inline]
-    fn last_page(&self) -> u64 {
+    pub(super) fn offset(&self, addr: u64) -> Option<usize> {
+        let offset = addr.wrapping_sub(self.start);
+
+        // CAST: It is less than the size of a page.
+        (offset < self.len).then_some(offset as usize)
+    }
+
+    /// Returns whether the whole of an operand is in the page.
+    #[inline]
+    fn has(&self, operand: &Operand) -> bool {
+        self.offset(operand.addr)
+            .is_some_and(|offset| offset as u64 + u64::from(operand.len) <= self.len)
+    }
+}
+
+impl Operand {
+    /// Returns the address of its last byte.
+    #[inline]
+    fn last(&self) -> u64 {
         let end = self.addr.wrapping_add(u64::from(self.len));
 
-        end.wrapping_sub(1) & PAGE_MASK
+        end.wrapping_sub(1)
     }
 }
 
@@ -555,6 +582,42 @@ mod tests {
             assert_eq!((start, len, plan.written(start, len)), (start, len, share));
         }
         Ok(())
+    }
+
+    #[test]
+    fn recent_page_has_what_is_within_it() {
+        let start = 2 * P as u64;
+        let recent = Recent::page_of(start + 17);
+
+        for (addr, offset) in [
+            (start - 1, None),
+            (start, Some(0)),
+            (start + 17, Some(17)),
+            (start + P as u64 - 1, Some(P - 1)),
+            (start + P as u64, None),
+            (0, None),
+            (u64::MAX, None),
+        ] {
+            assert_eq!((addr, recent.offset(addr)), (addr, offset));
+            assert_eq!((addr, Recent::NONE.offset(addr)), (addr, None));
+        }
+        for (addr, len, has) in [
+            (start, P as u32, true),
+            (start + P as u64 - 8, 8, true),
+            (start + P as u64 - 7, 8, false),
+            (start + 1, P as u32, false),
+            (start - 1, 2, false),
+            (u64::MAX, 1, false),
+        ] {
+            let expect_fault = false;
+            let operand = Operand {
+                addr,
+                len,
+                expect_fault,
+            };
+            assert_eq!((addr, len, recent.has(&operand)), (addr, len, has));
+            assert_eq!((addr, len, Recent::NONE.has(&operand)), (addr, len, false));
+        }
     }
 
     #[test]

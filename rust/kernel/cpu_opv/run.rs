@@ -7,6 +7,7 @@
 
 use super::op::{
     Op,
+    Update,
     Vector,
     Width, //
 };
@@ -63,11 +64,13 @@ pub(super) enum Outcome {
 /// Context: what `memory` asks for. Takes no lock, and does not sleep by itself.
 #[inline]
 pub(super) fn run<M: Memory>(vector: Vector<'_>, memory: &mut M) -> Result<Outcome, M::Fault> {
-    for (index, op) in vector.ops().enumerate() {
+    let mut ops = vector.ops();
+
+    while let Some(op) = ops.next() {
         match op {
             Op::Compare { a, b, len, equal } => {
                 if compare(memory, a, b, len)? != equal {
-                    return Ok(Outcome::Stopped(index));
+                    return Ok(Outcome::Stopped(vector.len() - ops.len() - 1));
                 }
             }
 
@@ -92,7 +95,7 @@ pub(super) fn run<M: Memory>(vector: Vector<'_>, memory: &mut M) -> Result<Outco
                 if release {
                     memory.barrier();
                 }
-                memory.update(p, width, |value| update.apply(value))?;
+                replace(memory, p, width, update)?;
             }
 
             Op::Barrier => memory.barrier(),
@@ -118,6 +121,25 @@ fn copy<M: Memory>(memory: &mut M, dst: u64, src: u64, len: usize) -> Result<(),
             memory.store(dst, width, value)
         }
         None => memory.copy(dst, src, len),
+    }
+}
+
+/// Replaces an integer. Each kind of update has the whole access in line, so that an operation
+/// jumps by its type once.
+#[inline]
+fn replace<M: Memory>(
+    memory: &mut M,
+    p: u64,
+    width: Width,
+    update: Update,
+) -> Result<(), M::Fault> {
+    match update {
+        Update::Add(count) => memory.update(p, width, |value| value.wrapping_add(count)),
+        Update::Or(mask) => memory.update(p, width, |value| value | mask),
+        Update::And(mask) => memory.update(p, width, |value| value & mask),
+        Update::Xor(mask) => memory.update(p, width, |value| value ^ mask),
+        Update::LeftShift(bits) => memory.update(p, width, |value| value.wrapping_shl(bits)),
+        Update::RightShift(bits) => memory.update(p, width, |value| value.wrapping_shr(bits)),
     }
 }
 
