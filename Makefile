@@ -44,7 +44,8 @@ help:
 	@echo '                 whose source can be had'
 	@echo '  KDIR=DIR       your own kernel git tree instead, with the nearest series'
 	@echo '  FLAVOUR=NAME   the kernel configuration, also CONFIG=; one of: run (the default), debug'
-	@echo '                 (all checks, slow), rt (real-time), dynamic (preemption model chosen at boot)'
+	@echo '                 (all checks, slow), rt (real-time), dynamic (preemption model chosen at boot),'
+	@echo '                 scx (sched_ext: some self-tests run once more under a scheduler in BPF)'
 	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
 	@echo '  KARGS="..."    more arguments for the kernel, such as isolcpus=3 nohz_full=3, or preempt=full'
 

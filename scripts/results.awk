@@ -47,6 +47,10 @@ $1 == "##pins" {
 	result($3 == 0 ? "passed" : "failed", "pins balanced after " $2 ($3 == 0 ? "" : ": " $3 " pages still pinned"))
 	next
 }
+$1 == "##scheduler" {
+	result($3 == 0 ? "passed" : "failed", "the scheduler was still there after " $2)
+	next
+}
 $1 == "##splats" {
 	result($3 == 0 ? "passed" : "failed", "kernel log clean after " $2 ($3 == 0 ? "" : ": " $3 " lines of complaint"))
 	next

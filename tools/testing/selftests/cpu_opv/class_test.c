@@ -255,6 +255,24 @@ TEST_F_TIMEOUT(caller, traced_system_calls, LONG_TIMEOUT)
 #define HOG_CALLS	2
 
 /*
+ * Is there a scheduler in BPF, which has the fair threads, and no server that
+ * lets them run beside real-time threads?
+ */
+static bool scheduled_without_server(void)
+{
+	char state[20] = "";
+	FILE *file = fopen("/sys/kernel/sched_ext/state", "r");
+
+	if (!file)
+		return false;
+	if (fscanf(file, "%19s", state) != 1)
+		state[0] = '\0';
+	fclose(file);
+	return !strcmp(state, "enabled") &&
+	       access("/sys/kernel/debug/sched/ext_server", F_OK);
+}
+
+/*
  * A real-time thread does not let go of the CPU.  The kernel's server of fair
  * threads is to let the caller run nevertheless, with no error before that.
  */
@@ -271,6 +289,8 @@ TEST_F_TIMEOUT(caller, fair_caller_against_a_hog, LONG_TIMEOUT)
 
 	if (CPU_COUNT(&percpu.cpus) < 2)
 		SKIP(return, "needs two CPUs");
+	if (scheduled_without_server())
+		SKIP(return, "sched_ext has no server here");
 
 	/* It inherits the affinity, and is to run before the first call. */
 	ASSERT_EQ(0, run_pinned(cpu));
