@@ -97,7 +97,7 @@ use_base() {
 	SRC=$BUILD/src/$TREE
 	# What only the benchmark adds to the kernel stays out of the other's tree, and so
 	# do the patches one by one.
-	case $FLAVOUR in bench | each*) SRC=$SRC-${FLAVOUR%-off} ;; esac
+	case $FLAVOUR in bench* | each*) SRC=$SRC-${FLAVOUR%%-*} ;; esac
 	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
 	export BASE
 }
@@ -141,7 +141,7 @@ kgit() {
 # clang's code, though, and KASAN has Rust with clang alone.
 kmake() {
 	local compiler=(LLVM= CC="ccache gcc")
-	case $FLAVOUR in bench | debug) compiler=(LLVM="$LLVM" CC="ccache clang${LLVM/#1/}") ;; esac
+	case $FLAVOUR in bench* | debug) compiler=(LLVM="$LLVM" CC="ccache clang${LLVM/#1/}") ;; esac
 	nice -n "${NICE:-10}" make -C "$SRC" O="$OUT" ARCH="$ARCH" "${compiler[@]}" "$@"
 }
 
