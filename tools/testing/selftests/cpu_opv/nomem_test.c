@@ -139,6 +139,8 @@ TEST_F(nomem, few_pages_need_none)
 /* Fails if the allocation is not checked, or comes after a pin or a store. */
 TEST_F(nomem, many_pages_need_one_allocation)
 {
+	/* What looks for leaks allocates for each allocation. */
+	unsigned int extra = access("/sys/kernel/debug/kmemleak", F_OK) ? 0 : 1;
 	struct cpu_op ops[NR_PAGES];
 	unsigned int left;
 	long acquired;
@@ -161,11 +163,17 @@ TEST_F(nomem, many_pages_need_one_allocation)
 		for (int i = 0; i < nr; i++)
 			EXPECT_EQ(0, self->pages[i * self->page]);
 
-		EXPECT_EQ(0, run_failing(self->fail_nth, 2, DIRECT, ops, nr,
-					 &left));
-		EXPECT_EQ(1, left);
-		for (int i = 0; i < nr; i++)
-			EXPECT_EQ(1, self->pages[i * self->page]);
+		/* Other checks of the kernel may allocate, but not always. */
+		left = 0;
+		for (int tries = 10; tries && !left; tries--) {
+			memset(self->pages, 0, NR_PAGES * self->page);
+			EXPECT_EQ(0, run_failing(self->fail_nth, 2 + extra,
+						 DIRECT, ops, nr, &left));
+			for (int i = 0; i < nr; i++)
+				EXPECT_EQ(1, self->pages[i * self->page]);
+		}
+		EXPECT_LE(1, left);
+		EXPECT_GE(1 + extra, left);
 	}
 }
 
