@@ -87,6 +87,25 @@ static inline struct cpu_op op_any(int type, void *a, void *b, uint32_t len)
 }
 
 /*
+ * The longest vector there is: a copy that is not aligned, and additions.  Where
+ * pages are of 4096 bytes, each side of the copy is in two of them.
+ */
+#define LIMIT_DST	1
+#define LIMIT_SRC	3
+#define LIMIT_DST_LEN	(LIMIT_DST + CPU_OP_MEMCPY_EXPECT_LEN)
+#define LIMIT_SRC_LEN	(LIMIT_SRC + CPU_OP_MEMCPY_EXPECT_LEN)
+
+static inline void limit_vector(struct cpu_op vec[CPU_OP_VEC_LEN_MAX],
+				char *dst, const char *src, uint64_t *count)
+{
+	vec[0] = cpu_op_memcpy(CPU_MEMCPY_OP, dst + LIMIT_DST, src + LIMIT_SRC,
+			       CPU_OP_MEMCPY_EXPECT_LEN);
+	for (int i = 1; i < CPU_OP_VEC_LEN_MAX; i++)
+		vec[i] = cpu_op_arithmetic(CPU_ADD_OP, count, 1,
+					   CPU_OP_EXPECT_LEN);
+}
+
+/*
  * Set an operand to an address that need not fit a pointer: the operands are
  * 64-bit integers at the start of the arguments in every ABI.
  */

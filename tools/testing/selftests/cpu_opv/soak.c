@@ -6,6 +6,7 @@
  * Usage: soak [MINUTES [live]]    live: one line that is written over
  */
 
+#include <linux/membarrier.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -15,10 +16,29 @@
 #define NR_NODES	100
 #define MAX_WORKERS	8
 
-static struct percpu any, policy, masked, shared, lists, stepped, none;
+static struct percpu any, limit, policy, masked, shared, lists, stepped;
+/* Of those that do not count, and of the one that has CPUs go down. */
+static struct percpu none, plugged;
 static struct node nodes[NR_NODES];
 static struct percpu *stepped_memory;
 static unsigned long masked_ran;
+
+/* A step: the longest vector. */
+static int limit_step(struct worker *worker)
+{
+	const size_t len = CPU_OP_MEMCPY_EXPECT_LEN;
+	char dst[LIMIT_DST_LEN], src[LIMIT_SRC_LEN];
+	int cpu = random_cpu(&worker->percpu->cpus, &worker->random);
+	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
+	int ret;
+
+	limit_vector(vec, dst, src, &worker->percpu->of[cpu].count);
+	fill_random(src, sizeof(src), worker->done);
+	ret = run_on(vec, CPU_OP_VEC_LEN_MAX, cpu);
+	if (!ret && memcmp(dst + LIMIT_DST, src + LIMIT_SRC, len))
+		ret = -EILSEQ;
+	return ret;
+}
 
 /* A step: a vector, and then a rest: these threads do not have to give way. */
 static int increment_and_rest_step(struct worker *worker)
@@ -44,11 +64,44 @@ static int masked_step(struct worker *worker)
 	return ret == -EINVAL ? 0 : ret;
 }
 
+static int remask_step(struct worker *worker);
+
 /* A step: wait for the vectors and the sequences on a CPU. */
 static int empty_vector_step(struct worker *worker)
 {
 	return run_on(NULL, 0, random_cpu(&worker->percpu->cpus,
 					  &worker->random));
+}
+
+static int membarrier(int cmd)
+{
+	return syscall(__NR_membarrier, cmd, 0, 0) ? -errno : 0;
+}
+
+/* A step: abort all sequences. */
+static int membarrier_step(struct worker *worker)
+{
+	return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
+}
+
+static int step_and_exit(void *worker)
+{
+	_exit(increment_step(worker) ? 1 : 0);
+}
+
+/* A step: a child runs a vector in the memory of its parent, which waits. */
+static int vfork_step(struct worker *worker)
+{
+	uint64_t stack[1024];
+	int status;
+	pid_t child = clone(step_and_exit, stack + ARRAY_SIZE(stack),
+			    CLONE_VM | CLONE_VFORK | SIGCHLD, worker);
+
+	if (child < 0)
+		return -errno;
+	if (waitpid(child, &status, 0) != child)
+		return -errno;
+	return status ? -ECHILD : 0;
 }
 
 /* A step: processes come and go, which share memory for copy-on-write. */
@@ -151,6 +204,8 @@ static struct job {
 } jobs[] = {
 	{ "vectors", 6, { increment_step, &any } },
 	{ "empty vectors", 1, { empty_vector_step, &any } },
+	{ "vfork", 1, { vfork_step, &any } },
+	{ "limit", 2, { limit_step, &limit } },
 	{ "fifo", 1, { increment_and_rest_step, &policy, .attr = &fifo } },
 	{ "rr", 1, { increment_and_rest_step, &policy, .attr = &rr } },
 	{ "deadline", 1, { increment_and_rest_step, &policy,
@@ -159,20 +214,40 @@ static struct job {
 	{ "batch", 1, { increment_step, &policy, .attr = &batch } },
 	{ "nice 19", 1, { increment_step, &policy, .attr = &nice_19 } },
 	{ "affinity", 2, { masked_step, &masked } },
+	{ "their affinity", 1, { remask_step, &none } },
 	{ "count: sequences", 4, { rseq_count_step, &shared } },
 	{ "count: vectors", 2, { opv_count_step, &shared } },
 	{ "list: sequences", 4, { rseq_list_step, &lists } },
 	{ "list: vectors", 2, { opv_list_step, &lists } },
+	{ "membarrier", 1, { membarrier_step, &none } },
 	{ "forks", 1, { fork_step, &none } },
 	{ "single-stepped", 1, { single_step, &stepped } },
 	{ "busy", 4, { busy_step, &none } },
-	{ "hotplug", 1, { hotplug_step, &none } },
+	{ "hotplug", 1, { hotplug_step, &plugged } },
 };
 
 static struct job *const end_of_jobs = jobs + ARRAY_SIZE(jobs);
 
+/* A step: another thread, which changes its affinity, has it changed. */
+static int remask_step(struct worker *worker)
+{
+	cpu_set_t set = random_cpus(&masked.cpus, &worker->random);
+	struct job *job = jobs;
+	pid_t tid;
+
+	while (job->model.percpu != &masked)
+		job++;
+	tid = __atomic_load_n(&job->workers[next_random(&worker->random) %
+					    job->nr].tid, __ATOMIC_ACQUIRE);
+	/* It may not have started.  There may be no CPU of the set online. */
+	if (tid && sched_setaffinity(tid, sizeof(set), &set) && errno != EINVAL)
+		return -errno;
+	return 0;
+}
+
 static struct percpu *const all_data[] = {
-	&any, &policy, &masked, &shared, &lists, &stepped, &none,
+	&any, &limit, &policy, &masked, &shared, &lists, &stepped, &none,
+	&plugged,
 };
 
 /* What the threads of a job have done, and how many have failed. */
@@ -201,16 +276,20 @@ static unsigned long data_done(const struct percpu *percpu)
 	return done;
 }
 
-static int start_jobs(const cpu_set_t *possible, const cpu_set_t *plugged)
+static int start_jobs(const cpu_set_t *possible)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(all_data); i++)
 		all_data[i]->cpus = *possible;
+	plugged.cpus = unpluggable_cpus();
+	if (!CPU_COUNT(&plugged.cpus))
+		printf("without hotplug: needs root, CONFIG_HOTPLUG_CPU and two CPUs\n");
 	fill_lists(&lists, nodes, NR_NODES);
 	for (struct job *job = jobs; job < end_of_jobs; job++) {
-		if (job->model.step == hotplug_step) {
-			none.cpus = *plugged;
-			job->nr = CPU_COUNT(plugged) ? 1 : 0;
-		}
+		if (job->model.step == hotplug_step && !CPU_COUNT(&plugged.cpus))
+			job->nr = 0;
+		if (job->model.step == membarrier_step &&
+		    membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ))
+			job->nr = 0;
 		if (start_workers(job->workers, job->nr, job->model)) {
 			perror(job->name);
 			return -1;
@@ -279,6 +358,8 @@ static int print_totals(void)
 
 	printf("\n%-18s %12s %12s\n", "", "expected", "found");
 	wrong += print_total("vectors", data_done(&any), sum_counts(&any));
+	wrong += print_total("limit", (CPU_OP_VEC_LEN_MAX - 1) *
+			     data_done(&limit), sum_counts(&limit));
 	wrong += print_total("policies", data_done(&policy),
 			     sum_counts(&policy));
 	wrong += print_total("affinity", masked_ran, sum_counts(&masked));
@@ -294,7 +375,7 @@ int main(int argc, char **argv)
 	double minutes = argc > 1 ? atof(argv[1]) : 1;
 	bool live = argc > 2 && !strcmp(argv[2], "live");
 	uint64_t start = now_ns(), seconds = 0;
-	cpu_set_t possible, plugged;
+	cpu_set_t possible;
 	int wrong;
 
 	if (!cpu_op_available() || !have_rseq()) {
@@ -309,11 +390,7 @@ int main(int argc, char **argv)
 		perror("soak");
 		return KSFT_FAIL;
 	}
-	plugged = unpluggable_cpus();
-	if (!CPU_COUNT(&plugged))
-		printf("without hotplug: needs root and CONFIG_HOTPLUG_CPU\n");
-
-	if (start_jobs(&possible, &plugged))
+	if (start_jobs(&possible))
 		return KSFT_FAIL;
 	while (seconds < minutes * 60 && !live_line(seconds, live)) {
 		sleep(live ? 1 : 10);
@@ -321,7 +398,7 @@ int main(int argc, char **argv)
 	}
 	stop_jobs();
 	live_line(seconds, live);
-	set_all_online(&plugged);
+	set_all_online(&plugged.cpus);
 
 	wrong = print_jobs();
 	wrong += print_totals();
