@@ -9,7 +9,7 @@ ifdef CONFIG
 FLAVOUR := $(CONFIG)
 endif
 
-.PHONY: help run check vm shell kernel kselftest mutants soak lint bench patches patches-check
+.PHONY: help run check vm shell kernel kselftest mutants soak preemptoff lint bench patches patches-check
 .PHONY: tools source series host-test abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -27,6 +27,7 @@ help:
 	@echo '  make mutants         removes each guard in turn: a test has to fail then'
 	@echo '                       (T="name..." removes only these of tests/mutants/)'
 	@echo '  make soak MINUTES=n  random load of all kinds with CPU hotplug, for n minutes (default: 5)'
+	@echo '  make preemptoff      how long vectors disable preemption, in instructions, also under that load'
 	@echo '  make host-test       the pure modules tested on the host'
 	@echo '  make abi-test        the layout of the ABI checked for several targets'
 	@echo '  make lint            rustfmt, clippy, rustdoc, checkpatch, kernel-doc, shellcheck'
@@ -79,6 +80,9 @@ mutants: kernel
 
 soak: kernel
 	@scripts/soak
+
+preemptoff: series
+	@scripts/preemptoff
 
 host-test: tools
 	@scripts/host-test

@@ -145,6 +145,21 @@ kmake() {
 	nice -n "${NICE:-10}" make -C "$SRC" O="$OUT" ARCH="$ARCH" "${compiler[@]}" "$@"
 }
 
+# QEMU's options for a guest whose clock counts instructions. Copies are loops of ordinary
+# instructions there, since each byte of a string instruction would count.
+# shellcheck disable=SC2034 # for bench and preemptoff
+ICOUNT="-icount shift=0,sleep=off -cpu max,-fsrm,-erms"
+
+# build_selftests: builds the self-tests by the kernel's own machinery, and puts them into
+# the directory INSTALL.
+build_selftests() {
+	logged "headers-${OUT##*/}" kmake headers || exit 1
+	rm -rf "$INSTALL"
+	# The C library's own compiler: clang does not always find the 32-bit one.
+	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS=cpu_opv CC=gcc LLVM= \
+		INSTALL_PATH="$INSTALL" FORCE_TARGETS=1 install || exit 1
+}
+
 # drop_branch TREE: takes a worktree of KDIR off its branch, and the branch out of
 # KDIR's repository if it is one of ours and has the series alone, which can be
 # applied again. A branch with more is kept.
