@@ -4,8 +4,9 @@
  * it works on in the cache and not, and all vectors of a command that is run.
  *
  * The kernel's own events tell it, at both ends of each section: needs root,
- * CONFIG_PREEMPT_TRACER and CONFIG_HIST_TRIGGERS.  What the first of them takes
- * is in the section, so that of a vector without operations is printed, too.
+ * CONFIG_PREEMPT_TRACER and CONFIG_HIST_TRIGGERS, and the helpers of Rust code
+ * out of line.  What the first event takes is in the section, so that of a vector
+ * without operations is printed, too.
  *
  * Usage: preemptoff [COMMAND [ARGUMENT]...]
  */
