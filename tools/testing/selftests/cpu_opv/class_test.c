@@ -91,14 +91,9 @@ FIXTURE_TEARDOWN(policy)
 TEST_F_TIMEOUT(policy, calls, LONG_TIMEOUT)
 {
 	struct worker workers[NR_CALLERS];
-	cpu_set_t isolated, set;
 
-	/* The bandwidth of a deadline thread is not that of isolated CPUs. */
-	if (variant->policy == SCHED_DEADLINE) {
-		ASSERT_EQ(0, read_cpus("isolated", &isolated));
-		CPU_AND(&set, &isolated, &percpu.cpus);
-		CPU_XOR(&percpu.cpus, &set, &percpu.cpus);
-	}
+	if (variant->policy == SCHED_DEADLINE)
+		ASSERT_EQ(0, leave_isolated_cpus(&percpu));
 	ASSERT_EQ(0, start_workers(workers, NR_CALLERS, (struct worker) {
 		.step = increment_step,
 		.percpu = &percpu,

@@ -187,6 +187,21 @@ static inline int use_all_cpus(struct percpu *percpu)
 	return sched_getaffinity(0, sizeof(percpu->cpus), &percpu->cpus);
 }
 
+/*
+ * Work on those only that are not isolated: deadline threads have no bandwidth
+ * on the others.
+ */
+static inline int leave_isolated_cpus(struct percpu *percpu)
+{
+	cpu_set_t isolated;
+
+	if (read_cpus("isolated", &isolated))
+		return -1;
+	CPU_AND(&isolated, &isolated, &percpu->cpus);
+	CPU_XOR(&percpu->cpus, &percpu->cpus, &isolated);
+	return 0;
+}
+
 static inline uint64_t sum_counts(const struct percpu *percpu)
 {
 	uint64_t sum = 0;

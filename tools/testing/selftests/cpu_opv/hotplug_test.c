@@ -117,6 +117,44 @@ TEST_F_TIMEOUT(hotplug, come_and_go, LONG_TIMEOUT)
 	TH_LOG("%lu calls", done);
 }
 
+/*
+ * A deadline thread that has used up its runtime when it is moved waits for the
+ * next period on the CPU that it was moved to.  If this goes down, and the thread
+ * is sent to another one then, the CPU waits for ever for the thread to leave.
+ */
+TEST_F_TIMEOUT(hotplug, throttled_callers, LONG_TIMEOUT)
+{
+	static const struct sched_attr deadline = {
+		.size = sizeof(deadline),
+		.sched_policy = SCHED_DEADLINE,
+		.sched_runtime = 1000000,
+		.sched_deadline = 50000000,
+		.sched_period = 50000000,
+	};
+	static struct percpu plugged;
+	struct worker workers[NR_THREADS], plugger;
+	unsigned long done;
+
+	ASSERT_EQ(0, leave_isolated_cpus(&percpu));
+	plugged.cpus = self->cpus;
+	ASSERT_EQ(0, start_workers(workers, NR_THREADS, (struct worker) {
+		.step = increment_step,
+		.percpu = &percpu,
+		.attr = &deadline,
+	}));
+	ASSERT_EQ(0, start_workers(&plugger, 1, (struct worker) {
+		.step = hotplug_step,
+		.percpu = &plugged,
+		.limit = NR_ROUNDS,
+	}));
+	EXPECT_EQ(NR_ROUNDS, join_workers(_metadata, &plugger, 1));
+	stop_workers(&percpu);
+	done = join_workers(_metadata, workers, NR_THREADS);
+	EXPECT_GT(done, 0);
+	EXPECT_EQ(done, sum_counts(&percpu));
+	TH_LOG("%lu calls", done);
+}
+
 int main(int argc, char **argv)
 {
 	return cpu_opv_test_run(argc, argv);
