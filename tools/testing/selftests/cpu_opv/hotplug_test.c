@@ -88,21 +88,20 @@ TEST_F_TIMEOUT(hotplug, offline_vectors_exclude_each_other, LONG_TIMEOUT)
 	EXPECT_EQ(NR_THREADS * NR_CALLS, sum_counts(&percpu));
 }
 
-/*
- * A CPU that comes online while vectors run elsewhere for it, or that goes down
- * while one runs there, breaks the exclusion; one that is in between for both
- * ways makes a call fail.
- */
-TEST_F_TIMEOUT(hotplug, come_and_go, LONG_TIMEOUT)
+/* Threads of a policy run vectors for all CPUs while these go down and up. */
+static void run_while_plugging(struct __test_metadata *_metadata,
+			       const cpu_set_t *cpus,
+			       const struct sched_attr *attr)
 {
 	static struct percpu plugged;
 	struct worker workers[NR_THREADS], plugger;
 	unsigned long done;
 
-	plugged.cpus = self->cpus;
+	plugged.cpus = *cpus;
 	ASSERT_EQ(0, start_workers(workers, NR_THREADS, (struct worker) {
 		.step = increment_step,
 		.percpu = &percpu,
+		.attr = attr,
 	}));
 	ASSERT_EQ(0, start_workers(&plugger, 1, (struct worker) {
 		.step = hotplug_step,
@@ -115,6 +114,16 @@ TEST_F_TIMEOUT(hotplug, come_and_go, LONG_TIMEOUT)
 	EXPECT_GT(done, 0);
 	EXPECT_EQ(done, sum_counts(&percpu));
 	TH_LOG("%lu calls", done);
+}
+
+/*
+ * A CPU that comes online while vectors run elsewhere for it, or that goes down
+ * while one runs there, breaks the exclusion; one that is in between for both
+ * ways makes a call fail.
+ */
+TEST_F_TIMEOUT(hotplug, come_and_go, LONG_TIMEOUT)
+{
+	run_while_plugging(_metadata, &self->cpus, NULL);
 }
 
 /*
@@ -131,28 +140,9 @@ TEST_F_TIMEOUT(hotplug, throttled_callers, LONG_TIMEOUT)
 		.sched_deadline = 50000000,
 		.sched_period = 50000000,
 	};
-	static struct percpu plugged;
-	struct worker workers[NR_THREADS], plugger;
-	unsigned long done;
 
 	ASSERT_EQ(0, leave_isolated_cpus(&percpu));
-	plugged.cpus = self->cpus;
-	ASSERT_EQ(0, start_workers(workers, NR_THREADS, (struct worker) {
-		.step = increment_step,
-		.percpu = &percpu,
-		.attr = &deadline,
-	}));
-	ASSERT_EQ(0, start_workers(&plugger, 1, (struct worker) {
-		.step = hotplug_step,
-		.percpu = &plugged,
-		.limit = NR_ROUNDS,
-	}));
-	EXPECT_EQ(NR_ROUNDS, join_workers(_metadata, &plugger, 1));
-	stop_workers(&percpu);
-	done = join_workers(_metadata, workers, NR_THREADS);
-	EXPECT_GT(done, 0);
-	EXPECT_EQ(done, sum_counts(&percpu));
-	TH_LOG("%lu calls", done);
+	run_while_plugging(_metadata, &self->cpus, &deadline);
 }
 
 int main(int argc, char **argv)
