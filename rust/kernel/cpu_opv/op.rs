@@ -7,7 +7,10 @@
 //!
 //! Pure logic, which is also compiled and tested outside the kernel.
 
-use crate::uapi;
+use crate::{
+    mm::gup::Access,
+    uapi, //
+};
 
 /// The maximum number of operations in a vector.
 pub(super) const VEC_LEN_MAX: usize = uapi::CPU_OP_VEC_LEN_MAX as usize;
@@ -153,15 +156,6 @@ impl Operand {
     }
 }
 
-/// What an operation does to an operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Loads from it only.
-    Read,
-    /// Stores to it, and may load from it.
-    Write,
-}
-
 /// The size of an integer.
 ///
 /// # Invariants
@@ -204,16 +198,15 @@ impl Width {
         }
     }
 
-    /// Returns the bytes of an integer, whose low bits are those of `value`, as memory has them.
+    /// Returns the bytes of an integer, whose low bits are those of `value`, as memory has them: the
+    /// first of eight.
     #[inline]
-    pub(super) fn to_bytes(self, value: u64) -> impl Iterator<Item = u8> {
-        let bytes = if cfg!(target_endian = "big") {
+    pub(super) fn bytes_of(self, value: u64) -> [u8; 8] {
+        if cfg!(target_endian = "big") {
             (value << (u64::BITS - self.bits())).to_be_bytes()
         } else {
             value.to_le_bytes()
-        };
-
-        bytes.into_iter().take(self.bytes())
+        }
     }
 
     /// Returns whether an integer at `addr` is naturally aligned.
@@ -354,6 +347,12 @@ impl<'a> Vector<'a> {
     #[inline]
     pub(super) fn len(self) -> usize {
         self.raw.len()
+    }
+
+    /// Returns how many pages there can be at most: each operand is in two of them.
+    #[inline]
+    pub(super) fn max_pages(self) -> usize {
+        4 * self.len()
     }
 
     /// Returns whether nothing is stored before the last operation, and by that at most one integer
@@ -790,10 +789,9 @@ mod tests {
         let value = A;
         let memory = |width: Width| {
             let mut bytes = [0; 8];
-            for (byte, value) in bytes.iter_mut().zip(width.to_bytes(value)) {
-                *byte = value;
-            }
-            (width.to_bytes(value).count(), bytes, width.value_of(bytes))
+            let from = width.bytes_of(value);
+            bytes[..width.bytes()].copy_from_slice(&from[..width.bytes()]);
+            (width.bytes(), bytes, width.value_of(bytes))
         };
         let one = padded((value as u8).to_ne_bytes());
         let two = padded((value as u16).to_ne_bytes());

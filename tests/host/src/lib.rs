@@ -9,21 +9,35 @@
 
 // Some of what the modules offer is used by the rest of the kernel's only.
 #[allow(dead_code)]
-#[path = "../../../rust/kernel/cpu_opv/op.rs"]
-mod op;
-#[allow(dead_code)]
-#[path = "../../../rust/kernel/cpu_opv/plan.rs"]
-mod plan;
-#[allow(dead_code)]
-#[path = "../../../rust/kernel/cpu_opv/run.rs"]
-mod run;
+#[path = "."]
+mod cpu_opv {
+    #[path = "../../../rust/kernel/cpu_opv/interpret.rs"]
+    mod interpret;
+    #[path = "../../../rust/kernel/cpu_opv/op.rs"]
+    mod op;
+    #[path = "../../../rust/kernel/cpu_opv/page.rs"]
+    mod page;
+    #[path = "../../../rust/kernel/cpu_opv/plan.rs"]
+    mod plan;
 
-mod model;
-mod properties;
+    mod model;
+    mod properties;
+}
 
 /// What the modules use of the kernel's `page` module.
 mod page {
     pub(crate) const PAGE_SIZE: usize = 4096;
+}
+
+/// What the modules use of the kernel's `mm` module.
+mod mm {
+    pub(crate) mod gup {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Access {
+            Read,
+            Write,
+        }
+    }
 }
 
 /// The header of the system call, as bindgen sees it.

@@ -8,25 +8,33 @@
 //! hardware looks up the current one for each access.
 
 use super::{
+    fault::{
+        self,
+        Miss, //
+    },
+    interpret::{
+        interpret,
+        Memory,
+        Outcome, //
+    },
     op::{
         Vector,
         Width, //
     },
-    pin,
     reach,
-    run::{
-        self,
-        Memory,
-        Outcome, //
-    },
     user, //
 };
 use crate::{
     cpu::CpuId,
     error::Result,
+    mm::gup::Access,
     sync::barrier::smp_mb,
     uaccess, //
 };
+
+/// How often a vector is started over here. Once is enough, unless its memory is gone again, or an
+/// operand can be accessed in no other way than through a pin.
+const ATTEMPTS: usize = 2;
 
 /// Runs a vector without a pin, if that is possible.
 ///
@@ -41,14 +49,16 @@ pub(super) fn run(vector: Vector<'_>, cpu: CpuId) -> Result<Option<Outcome>> {
         return Ok(None);
     }
 
-    for _ in 0..pin::ATTEMPTS {
+    for _ in 0..ATTEMPTS {
         let reached = reach::reach(cpu)?;
-        let outcome = run::run(vector, &mut UserMemory);
+        let outcome = interpret(vector, &mut UserMemory);
         drop(reached);
 
         match outcome {
             Ok(outcome) => return Ok(has_used_all(vector, outcome).then_some(outcome)),
-            Err(Fault) => pin::fault_in(vector)?,
+            Err(Miss) => fault::fault_in(vector, |_, access| {
+                (access == Access::Write).then_some(Access::Write)
+            })?,
         }
     }
 
@@ -67,45 +77,45 @@ fn has_used_all(vector: Vector<'_>, outcome: Outcome) -> bool {
 /// The memory of the current process, at the addresses that it uses.
 struct UserMemory;
 
-/// The memory is not present.
-struct Fault;
-
 impl Memory for UserMemory {
-    type Fault = Fault;
+    type Fault = Miss;
 
     #[inline]
-    fn load(&mut self, addr: u64, width: Width) -> Result<u64, Fault> {
-        uaccess::load_nofault(user::ptr(addr), width.bytes()).map_err(|_| Fault)
+    fn load(&mut self, addr: u64, width: Width) -> Result<u64, Miss> {
+        Ok(uaccess::load_nofault(user::ptr(addr), width.bytes())?)
     }
 
     #[inline]
-    fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Fault> {
-        uaccess::store_nofault(user::ptr(addr), width.bytes(), value).map_err(|_| Fault)
+    fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Miss> {
+        Ok(uaccess::store_nofault(
+            user::ptr(addr),
+            width.bytes(),
+            value,
+        )?)
     }
 
     #[inline]
-    fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, Fault> {
-        let equal = uaccess::equal_nofault(user::ptr(a), user::ptr(b), len);
-        let equal = equal.map_err(|_| Fault)?;
+    fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, Miss> {
+        let equal = uaccess::equal_nofault(user::ptr(a), user::ptr(b), len)?;
 
         if !equal {
             // What is behind the difference has to be accessible, too. The areas are no longer than
             // a page, so that this is so if their ends are.
             for addr in [a, b] {
                 let last = user::ptr(addr).wrapping_byte_add(len.wrapping_sub(1));
-                uaccess::load_nofault(last, 1).map_err(|_| Fault)?;
+                uaccess::load_nofault(last, 1)?;
             }
         }
         Ok(equal)
     }
 
     #[inline]
-    fn copy(&mut self, _dst: u64, _src: u64, len: usize) -> Result<(), Fault> {
+    fn copy(&mut self, _dst: u64, _src: u64, len: usize) -> Result<(), Miss> {
         // All that is copied here is one integer, or nothing.
         if len == 0 {
             Ok(())
         } else {
-            Err(Fault)
+            Err(Miss)
         }
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Running a vector.
+//! Interpreting a vector.
 //!
 //! Pure logic, which is also compiled and tested outside the kernel. The memory is whatever the
 //! caller makes accessible.
@@ -63,7 +63,10 @@ pub(super) enum Outcome {
 ///
 /// Context: what `memory` asks for. Takes no lock, and does not sleep by itself.
 #[inline]
-pub(super) fn run<M: Memory>(vector: Vector<'_>, memory: &mut M) -> Result<Outcome, M::Fault> {
+pub(super) fn interpret<M: Memory>(
+    vector: Vector<'_>,
+    memory: &mut M,
+) -> Result<Outcome, M::Fault> {
     let mut ops = vector.ops();
 
     while let Some(op) = ops.next() {
@@ -143,7 +146,7 @@ fn replace<M: Memory>(
     }
 }
 
-#[macros::kunit_tests(rust_cpu_opv_run)]
+#[macros::kunit_tests(rust_cpu_opv_interpret)]
 mod tests {
     use super::{
         super::op::{
@@ -224,7 +227,7 @@ mod tests {
 
         fn set(&self, addr: u64, width: Width, value: u64) -> Result<(), u64> {
             let area = self.writable_area(addr, width.bytes())?;
-            for (cell, byte) in area.iter().zip(width.to_bytes(value)) {
+            for (cell, byte) in area.iter().zip(width.bytes_of(value)) {
                 cell.set(byte);
             }
             Ok(())
@@ -313,7 +316,7 @@ mod tests {
 
     fn outcome(raw: &[RawOp], mut memory: &Model) -> Result<Outcome, Failure> {
         let vector = Vector::new(raw).map_err(|_| Failure::Invalid)?;
-        run(vector, &mut memory).map_err(Failure::Fault)
+        interpret(vector, &mut memory).map_err(Failure::Fault)
     }
 
     fn raw(op: u32, len: u32, first: u64, second: u64) -> RawOp {

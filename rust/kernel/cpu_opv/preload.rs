@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Operands that are loaded ahead.
+//! Operands that are loaded before the vector runs.
 //!
 //! Operands that a vector only loads from need no pin if they are loaded before it stores anything,
 //! through their addresses in user space: should that fault then nothing has changed, and the
@@ -27,7 +27,7 @@ use core::cell::Cell;
 const WORD: usize = size_of::<u64>();
 
 /// Operands that have been loaded.
-pub(super) struct Loaded {
+pub(super) struct Preloaded {
     room: [u8; Self::ROOM],
     /// How much of the room has been filled.
     filled: usize,
@@ -35,7 +35,7 @@ pub(super) struct Loaded {
     taken: Cell<usize>,
 }
 
-impl Loaded {
+impl Preloaded {
     /// The room for operands, in bytes.
     pub(super) const ROOM: usize = 16 * WORD;
 

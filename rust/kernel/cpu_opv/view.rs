@@ -7,36 +7,41 @@
 //! kernel's own functions in C.
 
 use super::{
-    loaded::Loaded,
+    fault::Miss,
+    interpret::Memory,
     op::Width,
-    pin::Pinned,
-    plan::{
-        self,
+    page::{
+        page_of,
+        pieces,
+        to_page_end,
         Recent, //
     },
-    run::Memory,
+    pin::Pinned,
+    preload::Preloaded,
     user, //
 };
 use crate::{
     bindings,
-    mm::gup::MappedPage,
+    mm::gup::{
+        MappedPage,
+        PinnedPage, //
+    },
     page::PAGE_SIZE,
     sync::barrier::smp_mb, //
 };
 use core::ptr;
 
-/// The memory has neither been pinned nor loaded, which does not happen.
-pub(super) struct Missing;
-
 /// Where an area is that is loaded from.
 enum Source<'a> {
     /// In pinned pages, from this address of user space on.
     Pages(usize),
-    /// Here, loaded ahead.
+    /// Here, loaded before.
     Bytes(&'a [u8]),
 }
 
 /// Pinned pages, as the operations of a vector see them.
+///
+/// A plan that was pinned has all that its vector accesses, so nothing is missing here.
 ///
 /// # Invariants
 ///
@@ -44,6 +49,8 @@ enum Source<'a> {
 /// there.
 pub(super) struct View<'a> {
     pinned: &'a Pinned<'a>,
+    /// Where in the plan the last page is. The next one is often the same, or the one behind it.
+    index: usize,
     /// The page of the last integer. The next one is often in the same.
     recent: Recent,
     start: *mut u8,
@@ -57,10 +64,20 @@ impl<'a> View<'a> {
         // INVARIANT: There is no page.
         Self {
             pinned,
+            index: 0,
             recent: Recent::NONE,
             start: ptr::null_mut(),
             mapped: None,
         }
+    }
+
+    /// Returns the pinned page in which the address `addr` lies, which has no tag.
+    #[inline]
+    fn page(&mut self, addr: usize) -> Option<PinnedPage<'a>> {
+        let (page, index) = self.pinned.page(page_of(addr), self.index)?;
+
+        self.index = index;
+        Some(page)
     }
 
     /// Returns the address in the kernel of the byte that user space has at `addr`, valid until the
@@ -79,7 +96,7 @@ impl<'a> View<'a> {
 
     #[inline(never)]
     fn locate_elsewhere(&mut self, addr: u64) -> Option<*mut u8> {
-        let page = self.pinned.page(plan::page_of(user::untagged(addr)))?;
+        let page = self.page(user::untagged(addr))?;
 
         // INVARIANT: There is no page until the next one is mapped.
         self.recent = Recent::NONE;
@@ -97,12 +114,13 @@ impl<'a> View<'a> {
     }
 
     /// Returns where the bytes of an operand are.
-    fn source(&self, addr: u64, len: usize) -> Result<Source<'a>, Missing> {
+    #[inline]
+    fn source(&mut self, addr: u64, len: usize) -> Result<Source<'a>, Miss> {
         let addr = user::untagged(addr);
 
-        match self.pinned.loaded() {
-            Some(loaded) if len != 0 && self.pinned.page(plan::page_of(addr)).is_none() => {
-                loaded.bytes(len).map(Source::Bytes).ok_or(Missing)
+        match self.pinned.preloaded() {
+            Some(preloaded) if len != 0 && self.page(addr).is_none() => {
+                preloaded.bytes(len).map(Source::Bytes).ok_or(Miss)
             }
             _ => Ok(Source::Pages(addr)),
         }
@@ -111,70 +129,99 @@ impl<'a> View<'a> {
     /// Runs `f` on the address in the kernel of the byte that user space has at `addr`. The rest of
     /// its page follows that byte.
     #[inline]
-    fn with_mapped<T>(&self, addr: usize, f: impl FnOnce(*mut u8) -> T) -> Result<T, Missing> {
-        let page = self.pinned.page(plan::page_of(addr)).ok_or(Missing)?;
+    fn with_mapped<T>(
+        &mut self,
+        addr: usize,
+        f: impl FnOnce(&mut Self, *mut u8) -> T,
+    ) -> Result<T, Miss> {
+        let page = self.page(addr).ok_or(Miss)?;
 
         // SAFETY: The page is mapped as a whole, and the offset is less than its size.
-        Ok(page.with_mapped(|start| f(unsafe { start.add(addr % PAGE_SIZE) })))
+        Ok(page.with_mapped(|start| f(self, unsafe { start.add(addr % PAGE_SIZE) })))
     }
 
     /// Runs `f` on the address in the kernel of the byte at `offset` of `source`. The rest of its
     /// page, or of what was loaded, follows that byte.
     #[inline]
     fn with_source<T>(
-        &self,
+        &mut self,
         source: &Source<'_>,
         offset: usize,
-        f: impl FnOnce(*mut u8) -> T,
-    ) -> Result<T, Missing> {
+        f: impl FnOnce(&mut Self, *mut u8) -> T,
+    ) -> Result<T, Miss> {
         match source {
             Source::Pages(addr) => self.with_mapped(addr + offset, f),
             Source::Bytes(bytes) => {
-                let rest = bytes.get(offset..).ok_or(Missing)?;
-                Ok(f(rest.as_ptr().cast_mut()))
+                let rest = bytes.get(offset..).ok_or(Miss)?;
+                Ok(f(self, rest.as_ptr().cast_mut()))
             }
         }
     }
 
+    /// Runs `f` on the address of each byte of an integer, in order.
+    #[inline]
+    fn for_each_byte(
+        &mut self,
+        addr: u64,
+        width: Width,
+        mut f: impl FnMut(usize, *mut u8),
+    ) -> Result<(), Miss> {
+        let in_first = width.bytes().min(to_page_end(addr as usize));
+
+        for (from, to) in [(0, in_first), (in_first, width.bytes())] {
+            if from == to {
+                continue;
+            }
+            let ptr = self.locate(addr.wrapping_add(from as u64)).ok_or(Miss)?;
+            for offset in from..to {
+                // SAFETY: As many bytes of the page follow the first one.
+                f(offset, unsafe { ptr.add(offset - from) });
+            }
+        }
+
+        Ok(())
+    }
+
     /// Loads an integer that may reach into a second page.
     #[inline(never)]
-    fn load_bytes(&self, addr: u64, width: Width) -> Result<u64, Missing> {
-        let addr = user::untagged(addr);
+    fn load_bytes(&mut self, addr: u64, width: Width) -> Result<u64, Miss> {
         let mut bytes = [0; size_of::<u64>()];
 
-        for (offset, byte) in bytes.iter_mut().take(width.bytes()).enumerate() {
-            // SAFETY: The address is that of a byte in a page that is mapped.
-            *byte = self.with_mapped(addr + offset, |ptr| unsafe { ptr.read_volatile() })?;
-        }
+        self.for_each_byte(addr, width, |offset, ptr| {
+            if let Some(byte) = bytes.get_mut(offset) {
+                // SAFETY: The address is that of a byte in a page that is mapped.
+                *byte = unsafe { ptr.read_volatile() };
+            }
+        })?;
 
         Ok(width.value_of(bytes))
     }
 
     /// Stores an integer that may reach into a second page.
     #[inline(never)]
-    fn store_bytes(&self, addr: u64, width: Width, value: u64) -> Result<(), Missing> {
-        let addr = user::untagged(addr);
+    fn store_bytes(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Miss> {
+        let bytes = width.bytes_of(value);
 
-        for (offset, byte) in width.to_bytes(value).enumerate() {
-            // SAFETY: The address is that of a byte in a page that is mapped.
-            self.with_mapped(addr + offset, |ptr| unsafe { ptr.write_volatile(byte) })?;
-        }
-
-        Ok(())
+        self.for_each_byte(addr, width, |offset, ptr| {
+            if let Some(&byte) = bytes.get(offset) {
+                // SAFETY: The address is that of a byte in a page that is mapped.
+                unsafe { ptr.write_volatile(byte) };
+            }
+        })
     }
 }
 
 impl Memory for View<'_> {
-    type Fault = Missing;
+    type Fault = Miss;
 
     #[inline]
-    fn load(&mut self, addr: u64, width: Width) -> Result<u64, Missing> {
+    fn load(&mut self, addr: u64, width: Width) -> Result<u64, Miss> {
         match self.locate(addr) {
             None => self
                 .pinned
-                .loaded()
-                .and_then(Loaded::integer)
-                .ok_or(Missing),
+                .preloaded()
+                .and_then(Preloaded::integer)
+                .ok_or(Miss),
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
             Some(ptr) if width.is_aligned(ptr as usize) => Ok(unsafe { load(ptr, width) }),
             Some(_) => self.load_bytes(addr, width),
@@ -182,8 +229,8 @@ impl Memory for View<'_> {
     }
 
     #[inline]
-    fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Missing> {
-        let ptr = self.locate(addr).ok_or(Missing)?;
+    fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Miss> {
+        let ptr = self.locate(addr).ok_or(Miss)?;
 
         if width.is_aligned(ptr as usize) {
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
@@ -195,13 +242,8 @@ impl Memory for View<'_> {
     }
 
     #[inline]
-    fn update(
-        &mut self,
-        addr: u64,
-        width: Width,
-        f: impl FnOnce(u64) -> u64,
-    ) -> Result<(), Missing> {
-        let ptr = self.locate(addr).ok_or(Missing)?;
+    fn update(&mut self, addr: u64, width: Width, f: impl FnOnce(u64) -> u64) -> Result<(), Miss> {
+        let ptr = self.locate(addr).ok_or(Miss)?;
 
         if width.is_aligned(ptr as usize) {
             // SAFETY: The integer is aligned, and thus in the page that is mapped.
@@ -215,12 +257,12 @@ impl Memory for View<'_> {
         }
     }
 
-    fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, Missing> {
+    fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, Miss> {
         let (from_a, from_b) = (self.source(a, len)?, self.source(b, len)?);
 
-        for (offset, len) in pieces(a, b, len) {
-            let equal = self.with_source(&from_a, offset, |a| {
-                self.with_source(&from_b, offset, |b| {
+        for (offset, len) in pieces(user::untagged(a), user::untagged(b), len) {
+            let equal = self.with_source(&from_a, offset, |view, a| {
+                view.with_source(&from_b, offset, |_, b| {
                     // SAFETY: Each piece is in a page that is mapped, or in what was loaded.
                     unsafe { bindings::memcmp(a.cast(), b.cast(), len) == 0 }
                 })
@@ -234,12 +276,12 @@ impl Memory for View<'_> {
         Ok(true)
     }
 
-    fn copy(&mut self, dst: u64, src: u64, len: usize) -> Result<(), Missing> {
+    fn copy(&mut self, dst: u64, src: u64, len: usize) -> Result<(), Miss> {
         let (to, from) = (user::untagged(dst), self.source(src, len)?);
 
-        for (offset, len) in pieces(dst, src, len) {
-            self.with_mapped(to + offset, |to| {
-                self.with_source(&from, offset, |from| {
+        for (offset, len) in pieces(to, user::untagged(src), len) {
+            self.with_mapped(to + offset, |view, to| {
+                view.with_source(&from, offset, |_, from| {
                     // SAFETY: Each piece is in a page that is mapped, or in what was loaded. If
                     // they overlap then the result is unspecified, but nothing beyond it is
                     // written.
@@ -255,23 +297,6 @@ impl Memory for View<'_> {
     fn barrier(&mut self) {
         smp_mb();
     }
-}
-
-/// Splits two areas of one length where either goes on in another page. Returns the offset and the
-/// length of each pair of pieces.
-fn pieces(a: u64, b: u64, len: usize) -> impl Iterator<Item = (usize, usize)> {
-    let (a, b) = (user::untagged(a), user::untagged(b));
-    let mut done = 0;
-
-    core::iter::from_fn(move || {
-        let offset = done;
-        let piece = (len - offset)
-            .min(plan::to_page_end(a + offset))
-            .min(plan::to_page_end(b + offset));
-
-        done += piece;
-        (piece != 0).then_some((offset, piece))
-    })
 }
 
 /// Loads an integer.
