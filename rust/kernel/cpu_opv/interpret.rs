@@ -8,9 +8,9 @@
 use super::op::{
     Op,
     Update,
-    Vector,
-    Width, //
+    Vector, //
 };
+use crate::uaccess::nofault::Width;
 
 /// Memory of a process, by the addresses that the process uses.
 ///
@@ -110,7 +110,7 @@ pub(super) fn interpret<M: Memory>(
 
 #[inline]
 fn compare<M: Memory>(memory: &mut M, a: u64, b: u64, len: usize) -> Result<bool, M::Fault> {
-    match Width::from_len(len) {
+    match Width::from_bytes(len) {
         Some(width) => Ok(memory.load(a, width)? == memory.load(b, width)?),
         None => memory.equal(a, b, len),
     }
@@ -118,7 +118,7 @@ fn compare<M: Memory>(memory: &mut M, a: u64, b: u64, len: usize) -> Result<bool
 
 #[inline]
 fn copy<M: Memory>(memory: &mut M, dst: u64, src: u64, len: usize) -> Result<(), M::Fault> {
-    match Width::from_len(len) {
+    match Width::from_bytes(len) {
         Some(width) => {
             let value = memory.load(src, width)?;
             memory.store(dst, width, value)
@@ -384,7 +384,7 @@ mod tests {
             (RSHIFT, 4, 0x8000_0001, 4, 0x0800_0000),
             (RSHIFT, 8, M, 0, M),
         ] {
-            let width = Width::from_len(len as usize).ok_or(0u64)?;
+            let width = Width::from_bytes(len as usize).ok_or(0u64)?;
             for addr in [16, 17, 23] {
                 let memory = Model::new();
                 memory.set(addr, width, value)?;

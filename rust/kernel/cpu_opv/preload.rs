@@ -8,10 +8,7 @@
 //! were loaded.
 
 use super::{
-    op::{
-        Operand,
-        Width, //
-    },
+    op::Operand,
     user, //
 };
 use crate::{
@@ -19,7 +16,10 @@ use crate::{
         code::*,
         Result, //
     },
-    uaccess, //
+    uaccess::nofault::{
+        self,
+        Width, //
+    }, //
 };
 use core::cell::Cell;
 
@@ -61,15 +61,15 @@ impl Preloaded {
         let room = self.room.get_mut(self.filled..).ok_or(ENOMEM)?;
         let (ptr, len) = (user::ptr(operand.addr), operand.len as usize);
 
-        self.filled += match Width::from_len(len) {
+        self.filled += match Width::from_bytes(len) {
             Some(width) => {
                 let word = room.first_chunk_mut::<WORD>().ok_or(ENOMEM)?;
-                *word = uaccess::load_nofault(ptr, width.bytes())?.to_ne_bytes();
+                *word = nofault::load(ptr, width)?.to_ne_bytes();
                 word.len()
             }
             None => {
                 let bytes = room.get_mut(..len).ok_or(ENOMEM)?;
-                uaccess::copy_from_nofault(bytes, ptr)?;
+                nofault::copy_from(bytes, ptr)?;
                 bytes.len()
             }
         };

@@ -18,10 +18,14 @@ use super::{
         Outcome, //
     },
     op::{
-        Vector,
-        Width, //
+        Operand,
+        Vector, //
     },
-    reach,
+    page,
+    reach::{
+        self,
+        Reached, //
+    },
     user, //
 };
 use crate::{
@@ -29,7 +33,10 @@ use crate::{
     error::Result,
     mm::gup::Access,
     sync::barrier::smp_mb,
-    uaccess, //
+    uaccess::nofault::{
+        self,
+        Width, //
+    }, //
 };
 
 /// How often a vector is started over here. Once is enough, unless its memory is gone again, or an
@@ -39,8 +46,8 @@ const ATTEMPTS: usize = 2;
 /// Runs a vector without a pin, if that is possible.
 ///
 /// Returns nothing if the vector has to run on pinned pages, either because of what its operations
-/// are, or because it has not been seen that all of its operands are accessible. It has not run
-/// then.
+/// are, or because it has not been seen that all of its operands are accessible. In that case no
+/// operation has taken effect.
 ///
 /// Context: Process context. May sleep.
 #[inline]
@@ -51,11 +58,11 @@ pub(super) fn run(vector: Vector<'_>, cpu: CpuId) -> Result<Option<Outcome>> {
 
     for _ in 0..ATTEMPTS {
         let reached = reach::reach(cpu)?;
-        let outcome = interpret(vector, &mut UserMemory);
+        let outcome = run_reached(&reached, vector);
         drop(reached);
 
         match outcome {
-            Ok(outcome) => return Ok(has_used_all(vector, outcome).then_some(outcome)),
+            Ok(outcome) => return Ok(Some(outcome)),
             Err(Miss) => fault::fault_in(vector, |_, access| {
                 (access == Access::Write).then_some(Access::Write)
             })?,
@@ -65,13 +72,33 @@ pub(super) fn run(vector: Vector<'_>, cpu: CpuId) -> Result<Option<Outcome>> {
     Ok(None)
 }
 
-/// Returns whether all operands of a vector that ended with `outcome` have been accessed.
+/// Runs a vector, and looks at the operands that it does not come to.
 #[inline]
-fn has_used_all(vector: Vector<'_>, outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Completed => true,
-        Outcome::Stopped(index) => index + 1 == vector.len(),
+fn run_reached(_on: &Reached, vector: Vector<'_>) -> Result<Outcome, Miss> {
+    let outcome = interpret(vector, &mut UserMemory)?;
+
+    if let Outcome::Stopped(index) = outcome {
+        // An operand that is not accessible is an error, even if the vector stops before.
+        vector.after(index).try_for_each_operand(probe)?;
     }
+    Ok(outcome)
+}
+
+/// Checks that an operand is accessible, without changing it.
+#[inline]
+fn probe(operand: Operand, access: Access) -> Result<(), Miss> {
+    let addr = user::ptr(operand.addr);
+
+    if access == Access::Write {
+        // All that is stored here is one integer, which is in one page.
+        return Ok(nofault::probe_writeable(addr)?);
+    }
+
+    nofault::load(addr, Width::U8)?;
+    for (_, offset) in page::pages(user::untagged(operand.addr), operand.len as usize).skip(1) {
+        nofault::load(addr.wrapping_byte_add(offset), Width::U8)?;
+    }
+    Ok(())
 }
 
 /// The memory of the current process, at the addresses that it uses.
@@ -82,28 +109,24 @@ impl Memory for UserMemory {
 
     #[inline]
     fn load(&mut self, addr: u64, width: Width) -> Result<u64, Miss> {
-        Ok(uaccess::load_nofault(user::ptr(addr), width.bytes())?)
+        Ok(nofault::load(user::ptr(addr), width)?)
     }
 
     #[inline]
     fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Miss> {
-        Ok(uaccess::store_nofault(
-            user::ptr(addr),
-            width.bytes(),
-            value,
-        )?)
+        Ok(nofault::store(user::ptr(addr), width, value)?)
     }
 
     #[inline]
     fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, Miss> {
-        let equal = uaccess::equal_nofault(user::ptr(a), user::ptr(b), len)?;
+        let equal = nofault::equal(user::ptr(a), user::ptr(b), len)?;
 
         if !equal {
             // What is behind the difference has to be accessible, too. The areas are no longer than
             // a page, so that this is so if their ends are.
             for addr in [a, b] {
                 let last = user::ptr(addr).wrapping_byte_add(len.wrapping_sub(1));
-                uaccess::load_nofault(last, 1)?;
+                nofault::load(last, Width::U8)?;
             }
         }
         Ok(equal)

@@ -9,7 +9,6 @@
 use super::{
     fault::Miss,
     interpret::Memory,
-    op::Width,
     page::{
         page_of,
         pieces,
@@ -27,7 +26,8 @@ use crate::{
         PinnedPage, //
     },
     page::PAGE_SIZE,
-    sync::barrier::smp_mb, //
+    sync::barrier::smp_mb,
+    uaccess::nofault::Width, //
 };
 use core::ptr;
 

@@ -29,6 +29,36 @@ mod page {
     pub(crate) const PAGE_SIZE: usize = 4096;
 }
 
+/// What the modules use of the kernel's `uaccess` module.
+mod uaccess {
+    pub(crate) mod nofault {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub(crate) enum Width {
+            U8 = 1,
+            U16 = 2,
+            U32 = 4,
+            U64 = 8,
+        }
+
+        impl Width {
+            pub(crate) const fn from_bytes(len: usize) -> Option<Self> {
+                match len {
+                    1 => Some(Self::U8),
+                    2 => Some(Self::U16),
+                    4 => Some(Self::U32),
+                    8 => Some(Self::U64),
+                    _ => None,
+                }
+            }
+
+            pub(crate) const fn bytes(self) -> usize {
+                self as usize
+            }
+        }
+    }
+}
+
 /// What the modules use of the kernel's `mm` module.
 mod mm {
     pub(crate) mod gup {

@@ -5,11 +5,11 @@
 use super::{
     interpret::{interpret, Memory, Outcome},
     model::{self, End, Op, PAGE_SIZE},
-    op::{Operand, Vector, Width},
+    op::{Operand, Vector},
     page::pieces,
     plan::{Error, Plan, Share, MAX_PAGES},
 };
-use crate::mm::gup::Access;
+use crate::{mm::gup::Access, uaccess::nofault::Width};
 use proptest::{collection::vec, prelude::*, sample::select};
 use std::{collections::BTreeMap, ops::Range};
 
@@ -399,7 +399,7 @@ proptest! {
     #[test]
     fn integers_are_laid_out_as_memory_has_them(len in select(&INTEGERS), value in any::<u64>()) {
         let len = len as usize;
-        let width = Width::from_len(len).unwrap();
+        let width = Width::from_bytes(len).unwrap();
         let mut expected = [0; 8];
         model::set_integer(&mut expected[..len], value.into());
 
