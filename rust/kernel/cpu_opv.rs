@@ -120,31 +120,33 @@ fn cpu_opv(vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<Outcome> {
 /// Out of line: its arrays of pages are not on the stack of calls that need none.
 #[inline(never)]
 fn run_pinned(vector: Vector<'_>, cpu: CpuId) -> Result<Outcome> {
-    let (mut few_pages, mut few_slots) =
-        ([0; plan::INLINE_PAGES], [Slot::EMPTY; plan::INLINE_PAGES]);
-    let (mut many_pages, mut many_slots);
+    let mut few_pages = [0; plan::INLINE_PAGES];
+    let mut few_slots = [Slot::EMPTY; plan::INLINE_PAGES];
+    let mut many;
 
     let (plan, slots) = match Plan::new(vector, user::start, &mut few_pages) {
         Err(plan::Error::NeedsRoom) => {
             let nr_pages = vector.max_pages();
-            many_pages = KVec::from_elem(0, nr_pages, GFP_KERNEL)?;
-            many_slots = KVec::from_elem(Slot::EMPTY, nr_pages, GFP_KERNEL)?;
-            let plan = Plan::new(vector, user::start, &mut many_pages)?;
-            (plan, many_slots.as_mut_slice())
+            many = KVec::from_elem(0, 2 * nr_pages, GFP_KERNEL)?;
+            let (pages, words) = many.split_at_mut(nr_pages);
+            (
+                Plan::new(vector, user::start, pages)?,
+                Slot::in_words(words),
+            )
         }
         plan => (plan?, few_slots.as_mut_slice()),
     };
+    let mut pinned = Pinned::new(&plan, slots);
 
     for _ in 0..fault::ATTEMPTS {
-        let mut pinned = Pinned::new(&plan, slots);
         let reached = reach(cpu)?;
         let outcome = pin_and_run(&reached, &mut pinned, vector);
         drop(reached);
-        drop(pinned);
+        pinned.unpin();
 
         match outcome {
             Ok(outcome) => return Ok(outcome),
-            Err(Miss) => fault::fault_in(vector, |page, _| Some(plan.access(page)))?,
+            Err(Miss) => fault::fault_in(vector, |page, _| pinned.access(page))?,
         }
     }
 

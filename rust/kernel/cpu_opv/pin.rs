@@ -47,6 +47,8 @@ pub(super) struct Pinned<'a> {
     /// they are those that are written.
     pages: PinnedPages<'a>,
     preloaded: Option<Preloaded>,
+    /// Whether the last attempt had to pin what is only read.
+    pins_reads: bool,
 }
 
 impl<'a> Pinned<'a> {
@@ -57,10 +59,12 @@ impl<'a> Pinned<'a> {
             plan,
             pages: PinnedPages::new(room),
             preloaded: None,
+            pins_reads: false,
         }
     }
 
-    /// Pins the pages, or loads from those that are only read.
+    /// Pins the pages, or loads from those that are only read. There must be no pins from an attempt
+    /// before.
     ///
     /// What is pinned when this fails stays so.
     ///
@@ -68,11 +72,29 @@ impl<'a> Pinned<'a> {
     #[inline]
     pub(super) fn pin(&mut self, _on: &Reached, vector: Vector<'_>) -> Result<(), Miss> {
         pin_list(self.plan.writes(), Access::Write, &mut self.pages)?;
-        if !self.preload(vector)? {
+        self.pins_reads = !self.preload(vector)?;
+        if self.pins_reads {
             pin_list(self.plan.reads(), Access::Read, &mut self.pages)?;
         }
 
         self.check()
+    }
+
+    /// Unpins the pages.
+    ///
+    /// Context: Process context. May sleep.
+    #[inline]
+    pub(super) fn unpin(&mut self) {
+        self.pages.clear();
+    }
+
+    /// Returns for what the page at the address `page` is pinned, or nothing if it is not, as far as
+    /// attempts have shown.
+    pub(super) fn access(&self, page: usize) -> Option<Access> {
+        match self.plan.access(page) {
+            Access::Write => Some(Access::Write),
+            Access::Read => self.pins_reads.then_some(Access::Read),
+        }
     }
 
     /// Returns the page at the address `page`, if it is pinned, and its index in the plan, from

@@ -61,7 +61,8 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
-    ptr, //
+    ptr,
+    slice, //
 };
 
 /// Room for one page in the array that a set of pages is kept in.
@@ -72,6 +73,16 @@ pub struct Slot(*mut bindings::page);
 impl Slot {
     /// Room without a page.
     pub const EMPTY: Self = Self(ptr::null_mut());
+
+    /// Returns words as room for as many pages.
+    #[inline]
+    pub fn in_words(words: &mut [usize]) -> &mut [Self] {
+        let (ptr, len) = (words.as_mut_ptr(), words.len());
+
+        // SAFETY: A slot is a pointer, which has the layout of a word, and any word is a valid one:
+        // only those that pages were put into are used.
+        unsafe { slice::from_raw_parts_mut(ptr.cast::<Self>(), len) }
+    }
 }
 
 /// What is done to user memory.
@@ -143,7 +154,8 @@ impl<'a> PinnedPages<'a> {
     /// - [`EINVAL`]: pages for writing come after pages for reading.
     #[inline]
     pub fn pin(&mut self, addr: usize, nr_pages: usize, access: Access) -> Result {
-        let nr_pinned = self.pin_by(bindings::pin_user_pages_fast_only, addr, nr_pages, access)?;
+        let (pin, flags) = (bindings::pin_user_pages_fast_only, access.gup_flags());
+        let nr_pinned = self.pin_by(pin, flags, addr, nr_pages, access)?;
 
         if nr_pinned == nr_pages {
             Ok(())
@@ -157,6 +169,7 @@ impl<'a> PinnedPages<'a> {
     fn pin_by(
         &mut self,
         pin: PinFn,
+        flags: c_uint,
         addr: usize,
         nr_pages: usize,
         access: Access,
@@ -172,7 +185,7 @@ impl<'a> PinnedPages<'a> {
 
         // SAFETY: There is room for `nr` page pointers, since a [`Slot`] has the layout of one. Any
         // address may be passed.
-        let ret = unsafe { pin(addr, nr, access.gup_flags(), pages) };
+        let ret = unsafe { pin(addr, nr, flags, pages) };
         to_result(ret)?;
 
         // CAST: It is not negative.
@@ -411,7 +424,9 @@ pub fn fault_in(mm: &MmWithUser, addr: UserPtr, access: Access) -> Result {
 
     let mut slot = [Slot::EMPTY];
     let mut pages = PinnedPages::new(&mut slot);
-    match pages.pin_by(bindings::pin_user_pages_fast, start, 1, access) {
+    // A page that is set up for the balancing of NUMA nodes counts as absent for the fast walk.
+    let flags = access.gup_flags() | bindings::FOLL_HONOR_NUMA_FAULT;
+    match pages.pin_by(bindings::pin_user_pages_fast, flags, start, 1, access) {
         Ok(1) => {}
         Err(error) if error == EINTR || error == ENOMEM => return Err(error),
         _ => return Err(EFAULT),

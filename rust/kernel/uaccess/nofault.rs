@@ -57,20 +57,23 @@ use crate::{
 };
 
 /// The size of an integer in user memory.
+///
+/// # Invariants
+///
+/// It is 1, 2, 4 or 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Width {
-    /// One byte.
-    U8 = 1,
-    /// Two bytes.
-    U16 = 2,
-    /// Four bytes.
-    U32 = 4,
-    /// Eight bytes, which only 64-bit machines move as a whole.
-    U64 = 8,
-}
+pub struct Width(usize);
 
 impl Width {
+    /// One byte.
+    pub const U8: Self = Self(1);
+    /// Two bytes.
+    pub const U16: Self = Self(2);
+    /// Four bytes.
+    pub const U32: Self = Self(4);
+    /// Eight bytes, which only 64-bit machines move as a whole.
+    pub const U64: Self = Self(8);
+
     /// Returns the width of an integer of `len` bytes, if there is one.
     ///
     /// # Examples
@@ -85,20 +88,20 @@ impl Width {
     /// ```
     #[inline]
     pub const fn from_bytes(len: usize) -> Option<Self> {
-        match len {
-            1 => Some(Self::U8),
-            2 => Some(Self::U16),
-            4 => Some(Self::U32),
-            8 => Some(Self::U64),
-            _ => None,
+        const SIZES: usize = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8;
+
+        if len <= 8 && SIZES >> len & 1 != 0 {
+            // INVARIANT: These are the sizes.
+            Some(Self(len))
+        } else {
+            None
         }
     }
 
     /// Returns the size in bytes.
     #[inline]
     pub const fn bytes(self) -> usize {
-        // CAST: The discriminants are the sizes.
-        self as usize
+        self.0
     }
 }
 
@@ -270,7 +273,7 @@ mod tests {
             Width::U8 => BYTES[0].into(),
             Width::U16 => u16::from_ne_bytes([BYTES[0], BYTES[1]]).into(),
             Width::U32 => u32::from_ne_bytes([BYTES[0], BYTES[1], BYTES[2], BYTES[3]]).into(),
-            Width::U64 => u64::from_ne_bytes(BYTES),
+            _ => u64::from_ne_bytes(BYTES),
         }
     }
 

@@ -33,27 +33,23 @@ mod page {
 mod uaccess {
     pub(crate) mod nofault {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(usize)]
-        pub(crate) enum Width {
-            U8 = 1,
-            U16 = 2,
-            U32 = 4,
-            U64 = 8,
-        }
+        pub(crate) struct Width(usize);
 
         impl Width {
+            pub(crate) const U8: Self = Self(1);
+            pub(crate) const U16: Self = Self(2);
+            pub(crate) const U32: Self = Self(4);
+            pub(crate) const U64: Self = Self(8);
+
             pub(crate) const fn from_bytes(len: usize) -> Option<Self> {
                 match len {
-                    1 => Some(Self::U8),
-                    2 => Some(Self::U16),
-                    4 => Some(Self::U32),
-                    8 => Some(Self::U64),
+                    1 | 2 | 4 | 8 => Some(Self(len)),
                     _ => None,
                 }
             }
 
             pub(crate) const fn bytes(self) -> usize {
-                self as usize
+                self.0
             }
         }
     }
