@@ -136,7 +136,7 @@ fn run_pinned(vector: Vector<'_>, cpu: CpuId) -> Result<Outcome> {
         }
         plan => (plan?, few_slots.as_mut_slice()),
     };
-    let mut pinned = Pinned::new(&plan, slots);
+    let mut pinned = Pinned::new(vector, &plan, slots);
 
     for _ in 0..fault::ATTEMPTS {
         let reached = reach(cpu)?;

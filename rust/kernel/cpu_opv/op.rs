@@ -258,8 +258,8 @@ impl Op {
         };
         let update = |update, release| Self::Update {
             p: first,
-            // The operation is valid, so there is no other one.
-            width: Width::from_bytes(len).unwrap_or(Width::U8),
+            // INVARIANT: The operation is valid.
+            width: Width(len),
             update,
             release,
         };

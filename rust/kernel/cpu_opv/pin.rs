@@ -47,19 +47,19 @@ pub(super) struct Pinned<'a> {
     /// they are those that are written.
     pages: PinnedPages<'a>,
     preloaded: Option<Preloaded>,
-    /// Whether the last attempt had to pin what is only read.
+    /// Whether what is only read has to be pinned, as far as it is known.
     pins_reads: bool,
 }
 
 impl<'a> Pinned<'a> {
     /// Returns the pages of `plan`, of which none is pinned yet, with `room` for the pins.
     #[inline]
-    pub(super) fn new(plan: &'a Plan<'a>, room: &'a mut [Slot]) -> Self {
+    pub(super) fn new(vector: Vector<'_>, plan: &'a Plan<'a>, room: &'a mut [Slot]) -> Self {
         Self {
             plan,
             pages: PinnedPages::new(room),
             preloaded: None,
-            pins_reads: false,
+            pins_reads: plan.read_len() > Preloaded::ROOM || vector.reads_behind_barrier(),
         }
     }
 
@@ -72,9 +72,11 @@ impl<'a> Pinned<'a> {
     #[inline]
     pub(super) fn pin(&mut self, _on: &Reached, vector: Vector<'_>) -> Result<(), Miss> {
         pin_list(self.plan.writes(), Access::Write, &mut self.pages)?;
-        self.pins_reads = !self.preload(vector)?;
-        if self.pins_reads {
-            pin_list(self.plan.reads(), Access::Read, &mut self.pages)?;
+        if !self.plan.reads().is_empty() {
+            self.pins_reads = self.pins_reads || !self.preload(vector)?;
+            if self.pins_reads {
+                pin_list(self.plan.reads(), Access::Read, &mut self.pages)?;
+            }
         }
 
         self.check()
@@ -115,21 +117,15 @@ impl<'a> Pinned<'a> {
     /// Loads what is only read before the vector runs, so that it needs no pin, if each operand is
     /// either pinned or not. Returns whether it is loaded.
     ///
-    /// No operation may store to it before the one that reads it. None does at the same address, if
-    /// no part of it is in a page that is written, nor at any other one, if those pages are
-    /// anonymous: they are at one address only while they are pinned. And no barrier may order it
-    /// after what comes before.
+    /// There has to be room for it, and no barrier may order it after what comes before. No
+    /// operation may store to it before the one that reads it. None does at the same address, if no
+    /// part of it is in a page that is written, nor at any other one, if those pages are anonymous:
+    /// they are at one address only while they are pinned.
     #[inline]
     fn preload(&mut self, vector: Vector<'_>) -> Result<bool, Miss> {
         let plan = self.plan;
 
-        if plan.reads().is_empty() {
-            return Ok(true);
-        }
-        if plan.read_len() > Preloaded::ROOM
-            || vector.reads_behind_barrier()
-            || !self.pages.iter().all(|page| page.is_anon())
-        {
+        if !self.pages.iter().all(|page| page.is_anon()) {
             return Ok(false);
         }
 

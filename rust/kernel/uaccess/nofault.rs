@@ -62,7 +62,7 @@ use crate::{
 ///
 /// It is 1, 2, 4 or 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Width(usize);
+pub struct Width(pub(crate) usize);
 
 impl Width {
     /// One byte.

@@ -33,7 +33,7 @@ mod page {
 mod uaccess {
     pub(crate) mod nofault {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) struct Width(usize);
+        pub(crate) struct Width(pub(crate) usize);
 
         impl Width {
             pub(crate) const U8: Self = Self(1);

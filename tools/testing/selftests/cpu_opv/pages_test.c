@@ -538,6 +538,7 @@ FIXTURE_VARIANT_ADD(pages, firmware)
 FIXTURE_VARIANT_ADD(pages, vdso)
 {
 	.make = make_vdso,
+	.loads = IF_PINNED,
 	.stores = ALWAYS,
 };
 
