@@ -120,21 +120,23 @@ fn cpu_opv(vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<Outcome> {
 /// Out of line: its arrays of pages are not on the stack of calls that need none.
 #[inline(never)]
 fn run_pinned(vector: Vector<'_>, cpu: CpuId) -> Result<Outcome> {
-    let mut few_pages = [0; plan::INLINE_PAGES];
-    let mut few_slots = [Slot::EMPTY; plan::INLINE_PAGES];
+    let mut few = [0; 2 * plan::INLINE_PAGES];
     let mut many;
+    let mut room = few.as_mut_slice();
+    let mut is_enough = false;
 
-    let (plan, slots) = match Plan::new(vector, user::start, &mut few_pages) {
-        Err(plan::Error::NeedsRoom) => {
-            let nr_pages = vector.max_pages();
-            many = KVec::from_elem(0, 2 * nr_pages, GFP_KERNEL)?;
-            let (pages, words) = many.split_at_mut(nr_pages);
-            (
-                Plan::new(vector, user::start, pages)?,
-                Slot::in_words(words),
-            )
+    // One call that is tried twice, rather than two calls: it is put in line then.
+    let (plan, slots) = loop {
+        let (pages, words) = room.split_at_mut(room.len() / 2);
+
+        match Plan::new(vector, user::start, pages) {
+            Err(plan::Error::NeedsRoom) if !is_enough => {
+                many = KVec::from_elem(0, 2 * vector.max_pages(), GFP_KERNEL)?;
+                room = many.as_mut_slice();
+                is_enough = true;
+            }
+            plan => break (plan?, Slot::in_words(words)),
         }
-        plan => (plan?, few_slots.as_mut_slice()),
     };
     let mut pinned = Pinned::new(vector, &plan, slots);
 

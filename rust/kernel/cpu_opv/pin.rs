@@ -59,7 +59,8 @@ impl<'a> Pinned<'a> {
             plan,
             pages: PinnedPages::new(room),
             preloaded: None,
-            pins_reads: plan.read_len() > Preloaded::ROOM || vector.reads_behind_barrier(),
+            pins_reads: !plan.reads().is_empty()
+                && (plan.read_len() > Preloaded::ROOM || vector.reads_behind_barrier()),
         }
     }
 
