@@ -10,7 +10,7 @@ FLAVOUR := $(CONFIG)
 endif
 
 .PHONY: help run check vm shell kernel kselftest mutants soak preemptoff lint bench patches patches-check
-.PHONY: tools source series host-test abi-test each-patch clean distclean
+.PHONY: tools source series script-test host-test abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -28,6 +28,7 @@ help:
 	@echo '                       (T="name..." removes only these of tests/mutants/)'
 	@echo '  make soak MINUTES=n  random load of all kinds with CPU hotplug, for n minutes (default: 5)'
 	@echo '  make preemptoff      how long vectors disable preemption, in instructions, also under that load'
+	@echo '  make script-test     the scripts tested, on toy kernel trees (T="word..." only some)'
 	@echo '  make host-test       the pure modules tested on the host'
 	@echo '  make abi-test        the layout of the ABI checked for several targets'
 	@echo '  make lint            rustfmt, clippy, rustdoc, checkpatch, kernel-doc, shellcheck'
@@ -83,6 +84,9 @@ soak: kernel
 
 preemptoff: series
 	@scripts/preemptoff
+
+script-test:
+	@scripts/script-test $(T)
 
 host-test: tools
 	@scripts/host-test

@@ -160,6 +160,19 @@ build_selftests() {
 		INSTALL_PATH="$INSTALL" FORCE_TARGETS=1 install || exit 1
 }
 
+# guest_results OUTPUT LOG PROGRAM...: what guest-tests printed, and the kernel's log of that
+# guest, as "passed|failed|skipped NAME".
+guest_results() {
+	local output=$1 log=$2
+	shift 2
+	awk -v planned_programs="$*" -f "$ROOT/scripts/complaints.awk" -f "$ROOT/scripts/results.awk" "$output" kernel_log=1 "$log"
+}
+
+# complaints LOG: prints what the kernel complains of in it, and succeeds if there is any.
+complaints() {
+	awk -v only=1 -f "$ROOT/scripts/complaints.awk" "$1"
+}
+
 # drop_branch TREE: takes a worktree of KDIR off its branch, and the branch out of
 # KDIR's repository if it is one of ours and has the series alone, which can be
 # applied again. A branch with more is kept.
