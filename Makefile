@@ -68,7 +68,7 @@ run: kernel
 	@scripts/demo
 
 vm:
-	@scripts/vm $(VMFLAGS) '$(subst ','\'',$(CMD))'
+	@scripts/vm $(VMFLAGS) '$(subst ','\'',$(value CMD))'
 
 shell:
 	@scripts/vm -i

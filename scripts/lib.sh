@@ -6,7 +6,11 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$ROOT/build
 LOGDIR=$BUILD/log
-mkdir -p "$LOGDIR"
+
+# The jobs of `make -j8` are those of the kernel's build. Its flags are not for the makes
+# that run here, which would warn that they have no part in it.
+[[ " ${MAKEFLAGS:-}" =~ \ -j\ ?([0-9]+) ]] && JOBS=${JOBS:-${BASH_REMATCH[1]}}
+unset MAKEFLAGS MFLAGS MAKELEVEL
 
 JOBS=${JOBS:-$(nproc)}
 FLAVOUR=${FLAVOUR:-run}
@@ -28,6 +32,14 @@ die() {
 	done
 	exit 1
 }
+
+case $ROOT in
+# The kernel's Makefile refuses it as well, much later.
+*[[:space:]:]*) die "the kernel cannot be built in a path with a space or a colon: move $ROOT" ;;
+esac
+[ "$ARCH" = x86_64 ] || die "ARCH=$ARCH: only x86_64 kernels can be built and booted so far (unset ARCH if it is merely exported)"
+
+mkdir -p "$LOGDIR"
 
 minutes() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 
