@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 # What a program of the project may take from the machine when a test says what is installed.
-BASICS = """awk basename bash cat chmod cksum cmp comm cp cut date diff dirname env false find flock grep head id
+BASICS = """awk basename bash cat chmod cksum cmp comm cp cut date diff dirname echo env false find flock grep head id
     ln ls mkdir mktemp mv nice nproc paste printf pwd python3 readlink realpath rm sed setsid sh sha256sum sleep sort
     stat tail tar tee timeout touch tr true uname uniq wc xargs""".split()
 
