@@ -163,8 +163,9 @@ kmake() {
 ICOUNT="-icount shift=0,sleep=off -cpu max,-fsrm,-erms"
 
 # build_selftests: builds the self-tests by the kernel's own machinery, and puts them into
-# the directory INSTALL.
+# the directory INSTALL, which is this make's until the script ends.
 build_selftests() {
+	lock "$INSTALL.lock"
 	logged "headers-${OUT##*/}" kmake headers || exit 1
 	rm -rf "$INSTALL"
 	# The C library's own compiler: clang does not always find the 32-bit one.

@@ -95,11 +95,11 @@ class ProjectTest(unittest.TestCase):
         """The tools have been looked for already."""
         write(self.root / "build/tools/env", "PATH=$PATH\nLLVM=-19\nLIBCLANG_PATH=/nowhere\n")
 
-    def run_command(self, *command, cwd=None, **variables):
+    def run_command(self, *command, cwd=None, user=None, **variables):
         """Runs @command in the project, and returns what came of it."""
         environment = self.environment | {name: str(value) for name, value in variables.items()}
         process = subprocess.run([str(word) for word in command], cwd=cwd or self.root, env=environment, text=True,
-                                 stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+                                 stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False, user=user)
         return Result(process)
 
     def script(self, name, *arguments, **variables):
