@@ -11,6 +11,8 @@ LOGDIR=$BUILD/log
 # that run here, which would warn that they have no part in it.
 [[ " ${MAKEFLAGS:-}" =~ \ -j\ ?([0-9]+) ]] && JOBS=${JOBS:-${BASH_REMATCH[1]}}
 unset MAKEFLAGS MFLAGS MAKELEVEL
+# A hook of git names the repository that it is of.
+unset GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX GIT_OBJECT_DIRECTORY
 
 JOBS=${JOBS:-$(nproc)}
 FLAVOUR=${FLAVOUR:-run}
@@ -95,6 +97,11 @@ version_of() { # of the kernel tree whose Makefile is read from standard input
 	awk -F ' *= *' '$1 == "VERSION" { v = $2 } $1 == "PATCHLEVEL" { print v "." $2 }'
 }
 
+# Is KDIR a tree that has the series and in which the kernel was built? It is used as it is.
+kdir_is_built() {
+	[ -n "${KDIR:-}" ] && [ -f "$KDIR/arch/x86/boot/bzImage" ] && grep -qsx 'CONFIG_CPU_OPV=y' "$KDIR/.config"
+}
+
 # Sets BASE, TREE, SRC and OUT. `source` writes build/base when it had to choose.
 use_base() {
 	if [ -n "${KDIR:-}" ]; then
@@ -111,6 +118,10 @@ use_base() {
 	# do the patches one by one.
 	case $FLAVOUR in bench* | each*) SRC=$SRC-${FLAVOUR%%-*} ;; esac
 	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
+	if kdir_is_built; then
+		SRC=$(realpath "$KDIR")
+		OUT=$SRC
+	fi
 	export BASE
 }
 
@@ -147,6 +158,23 @@ kgit() {
 		GIT_COMMITTER_NAME=cpu_opv GIT_COMMITTER_EMAIL=cpu_opv@localhost \
 		git -c core.autocrlf=false -c core.safecrlf=false -c gc.auto=0 -c core.hooksPath=/dev/null -c safe.directory='*' \
 		-c advice.detachedHead=false -c user.name=cpu_opv -c user.email=cpu_opv@localhost "$@"
+}
+
+# project_files PATTERN...: the files of this project that match, but none that git ignores. It needs
+# no repository: there may be none, or one of another user.
+project_files() {
+	[ -f "$BUILD/outside/HEAD" ] || kgit init -q --bare "$BUILD/outside"
+	kgit -C "$ROOT" --git-dir="$BUILD/outside" --work-tree="$ROOT" ls-files -o --exclude-standard -- "$@"
+}
+
+# What a build depends on, and whether the kernel that is built is that of the tree as it is.
+kernel_state() {
+	kgit -C "$SRC" rev-parse HEAD
+	cat "$OUT/.config" "$BUILD/tools/env"
+	kgit -C "$SRC" status --porcelain
+}
+kernel_is_current() { # kernel_is_current STATE
+	[ "$1" = "$(cat "$OUT/.built" 2>/dev/null)" ] && ! grep -q '^[ MARCDU?!][MD?] ' <<<"$1"
 }
 
 # The C compiler is gcc, which takes two thirds of clang's time. What make bench counts is

@@ -5,7 +5,7 @@
 use crate::{
     model::{self, End, Op, PAGE_SIZE},
     op::{Access, Operand, Vector, Width},
-    plan::{Error, Plan, Share, MAX_PAGES},
+    plan::{self, Error, Plan, Share, MAX_PAGES},
     run::{self, Memory, Outcome},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -386,5 +386,13 @@ proptest! {
 
         prop_assert_eq!(width.to_bytes(value).collect::<Vec<_>>(), &expected[..len]);
         prop_assert_eq!(u128::from(width.value_of(expected)), model::integer(&expected[..len]));
+    }
+
+    #[test]
+    fn pages_of_an_area_are_those_of_its_bytes(start in 0..0x4000usize, len in 1..=0x1000usize) {
+        let mut pages: Vec<_> = (start..start + len).map(|addr| addr & !0xfff).collect();
+
+        pages.dedup();
+        prop_assert_eq!(plan::pages(start, len).collect::<Vec<_>>(), pages);
     }
 }
