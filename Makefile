@@ -10,7 +10,7 @@ FLAVOUR := $(CONFIG)
 endif
 
 .PHONY: help run check vm shell kernel kselftest mutants soak preemptoff lint bench patches patches-check
-.PHONY: tools source series host-test abi-test each-patch clean distclean
+.PHONY: plan-run plan-check tools source series script-test host-test coverage rust-analyzer abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -28,9 +28,13 @@ help:
 	@echo '                       (T="name..." removes only these of tests/mutants/)'
 	@echo '  make soak MINUTES=n  random load of all kinds with CPU hotplug, for n minutes (default: 5)'
 	@echo '  make preemptoff      how long vectors disable preemption, in instructions, also under that load'
+	@echo '  make script-test     the scripts tested, on toy kernel trees (T="word..." only some)'
 	@echo '  make host-test       the pure modules tested on the host'
+	@echo '  make coverage        which of their lines these tests run: all, or it fails'
 	@echo '  make abi-test        the layout of the ABI checked for several targets'
-	@echo '  make lint            rustfmt, clippy, rustdoc, checkpatch, kernel-doc, shellcheck'
+	@echo '  make lint            rustfmt, shellcheck, checkpatch, kernel-doc; where the kernel is built, too:'
+	@echo '                       clippy, rustdoc, and whether a path leads to a panic'
+	@echo '  make rust-analyzer   lets an editor that opens build/src/linux-N know the Rust code there'
 	@echo '  make bench           the benchmark: instructions per call; PROFILE=1 also tells where'
 	@echo '                       they go, CHECK=1 fails when a row is worse than bench/baseline.csv,'
 	@echo '                       INLINE_HELPERS=1 builds the kernel with that option (7.2)'
@@ -51,6 +55,9 @@ help:
 	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
 	@echo '  KARGS="..."    more arguments for the kernel, such as isolcpus=3 nohz_full=3, or preempt=full'
 
+plan-run plan-check: plan-%:
+	@scripts/plan $*
+
 tools:
 	@scripts/tools
 
@@ -63,11 +70,11 @@ series: source
 kernel: series
 	@scripts/kernel
 
-run: kernel
+run: plan-run kernel
 	@scripts/demo
 
 vm:
-	@scripts/vm $(VMFLAGS) '$(subst ','\'',$(CMD))'
+	@scripts/vm $(VMFLAGS) '$(subst ','\'',$(value CMD))'
 
 shell:
 	@scripts/vm -i
@@ -84,16 +91,26 @@ soak: kernel
 preemptoff: series
 	@scripts/preemptoff
 
+script-test:
+	@scripts/script-test $(T)
+
 host-test: tools
 	@scripts/host-test
+
+coverage:
+	@scripts/tools coverage
+	@scripts/coverage
+
+rust-analyzer: series
+	@scripts/rust-analyzer
 
 abi-test: series
 	@scripts/abi-test
 
-lint: kernel
+lint: tools
 	@scripts/lint
 
-check: tools
+check: plan-check tools
 	@scripts/check
 
 bench:
@@ -105,7 +122,7 @@ bench:
 patches: tools
 	@scripts/patches export
 
-patches-check: tools
+patches-check: plan-check tools
 	@scripts/patches check $(if $(UPSTREAM),upstream)
 
 each-patch: series

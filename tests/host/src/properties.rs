@@ -6,7 +6,7 @@ use super::{
     interpret::{interpret, Memory, Outcome},
     model::{self, End, Op, PAGE_SIZE},
     op::{Operand, Vector},
-    page::pieces,
+    page::{self, pieces},
     plan::{Error, Plan, Share, MAX_PAGES},
 };
 use crate::{mm::gup::Access, uaccess::nofault::Width};
@@ -405,5 +405,13 @@ proptest! {
 
         prop_assert_eq!(&width.bytes_of(value)[..len], &expected[..len]);
         prop_assert_eq!(u128::from(width.value_of(expected)), model::integer(&expected[..len]));
+    }
+
+    #[test]
+    fn pages_of_an_area_are_those_of_its_bytes(start in 0..0x4000usize, len in 1..=0x1000usize) {
+        let mut expected: Vec<_> = (0..len).map(|offset| ((start + offset) & !0xfff, offset)).collect();
+
+        expected.dedup_by_key(|(page, _)| *page);
+        prop_assert_eq!(page::pages(start, len).collect::<Vec<_>>(), expected);
     }
 }
