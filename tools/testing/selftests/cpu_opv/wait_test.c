@@ -1,0 +1,886 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Nobody waits for a caller that queues for its CPU.
+ *
+ * Busy threads keep it there for seconds.  What others do meanwhile, to it or
+ * beside it, takes no longer than beside an ordinary thread of the same policy
+ * that queues in the same place.  Each comparison prints both times.
+ */
+
+#include <signal.h>
+#include <sys/param.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "cpu_opv_cpus.h"
+
+/* Busy threads, of a priority that lets no caller run before they end. */
+#define NR_BUSY		8
+#define BUSY_NICE	(-10)
+/* How long a CPU is busy: nobody is held up for longer. */
+#define BUSY_SECONDS	4
+
+/*
+ * The machine can be slow at the wrong moment, so the best of some attempts
+ * counts.  Who has to wait for a queued caller has to in each of them.
+ */
+#define NR_ATTEMPTS	2
+#define MAX_RATIO	4
+#define NOISE_SECONDS	0.15
+
+/* How long to wait for what happens soon. */
+#define SOON_SECONDS	10
+
+/* What the CPUs are for. */
+enum {
+	OBSERVER,
+	HOME,
+	SPARE,
+	TARGET,
+	NR_ROLES,
+};
+
+static int role_cpu[NR_ROLES];
+static cpu_set_t all_cpus;
+
+static struct cpusets *cpusets;
+
+/* The thread that queues on the target. */
+static struct {
+	const struct sched_attr *attr;
+	/* It got there by cpu_opv(), not by its affinity. */
+	bool calls;
+	uint64_t count;
+	pid_t tid;
+	int ret;
+	bool ran;
+	bool may_end;
+	pthread_t thread;
+} queued;
+
+static cpu_set_t set_of(const int *roles, int nr)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	while (nr--)
+		CPU_SET(role_cpu[roles[nr]], &set);
+	return set;
+}
+
+#define CPUS(...) \
+	set_of((const int []){ __VA_ARGS__ }, \
+	       sizeof((const int []){ __VA_ARGS__ }) / sizeof(int))
+
+static cpu_set_t all_but_target(void)
+{
+	cpu_set_t set = all_cpus;
+
+	CPU_CLR(role_cpu[TARGET], &set);
+	return set;
+}
+
+static int set_affinity(pid_t tid, cpu_set_t set)
+{
+	return sched_setaffinity(tid, sizeof(set), &set) ? -errno : 0;
+}
+
+/* Wait until it is true.  Returns whether it was soon. */
+#define soon(condition) ({						\
+	uint64_t end = now_ns() + SOON_SECONDS * 1000000000ULL;		\
+	bool is_true;							\
+									\
+	while (!(is_true = (condition)) && now_ns() < end)		\
+		usleep(1000);						\
+	is_true;							\
+})
+
+/* What keeps a CPU busy: a process, so that a cpuset of ours is not its own. */
+struct crowd {
+	int nr_running;
+	pid_t pid;
+};
+
+static void *busy(void *arg)
+{
+	struct crowd *crowd = arg;
+
+	__atomic_fetch_add(&crowd->nr_running, 1, __ATOMIC_RELAXED);
+	for (;;)
+		__asm__ volatile ("" : : : "memory");
+	return NULL;
+}
+
+static void be_crowd(struct crowd *crowd, int cpu, int nr,
+		     const struct sched_attr *attr)
+{
+	pthread_t thread;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	alarm(BUSY_SECONDS);
+	if (cpusets &&
+	    write_cpuset(cpusets, ROOT_CPUSET, "cgroup.procs", "0"))
+		_exit(1);
+	if (run_pinned(cpu) || (attr && set_policy(attr)))
+		_exit(1);
+	while (--nr)
+		pthread_create(&thread, NULL, busy, crowd);
+	busy(crowd);
+}
+
+static struct crowd *start_crowd(struct __test_metadata *_metadata, int cpu,
+				 int nr, const struct sched_attr *attr)
+{
+	struct crowd *crowd = mmap(NULL, sizeof(*crowd), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	pid_t pid;
+
+	ASSERT_NE(MAP_FAILED, crowd);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		be_crowd(crowd, cpu, nr, attr);
+	crowd->pid = pid;
+	ASSERT_TRUE(soon(__atomic_load_n(&crowd->nr_running,
+					 __ATOMIC_RELAXED) == nr));
+	return crowd;
+}
+
+static void end_crowd(struct crowd *crowd)
+{
+	kill(crowd->pid, SIGKILL);
+	waitpid(crowd->pid, NULL, 0);
+	munmap(crowd, sizeof(*crowd));
+}
+
+static void *queue(void *arg)
+{
+	struct cpu_op op = count_op(&queued.count);
+	int ret = set_affinity(0, CPUS(HOME)) ?: set_policy(queued.attr);
+
+	__atomic_store_n(&queued.tid, syscall(__NR_gettid), __ATOMIC_RELEASE);
+	if (!ret && !queued.calls)
+		ret = set_affinity(0, CPUS(TARGET));
+	else if (!ret)
+		ret = set_affinity(0, all_cpus) ?:
+		      run_as_it_is(&op, 1, role_cpu[TARGET]);
+	queued.ret = ret;
+	__atomic_store_n(&queued.ran, true, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&queued.may_end, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	return NULL;
+}
+
+static bool has_run(void)
+{
+	return __atomic_load_n(&queued.ran, __ATOMIC_ACQUIRE);
+}
+
+#define STAT_STATE	3
+#define STAT_PROCESSOR	39
+
+/* Is it runnable on the target? */
+static bool is_there(void)
+{
+	pid_t tid = __atomic_load_n(&queued.tid, __ATOMIC_ACQUIRE);
+	char path[64], text[1024] = "", *at, state;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	at = fgets(text, sizeof(text), file);
+	fclose(file);
+	at = at ? strrchr(at, ')') : NULL;
+	if (!at)
+		return false;
+	at += 2;
+	state = *at;
+	for (int field = STAT_STATE; at && field < STAT_PROCESSOR; field++)
+		at = strchr(at + 1, ' ');
+	return at && state == 'R' && atoi(at) == role_cpu[TARGET];
+}
+
+/* What is done while a thread queues. */
+struct deed {
+	const char *what;
+	/* Done before the thread queues. */
+	int (*prepare)(void);
+	/* Done by another thread, which may be held up while it is timed. */
+	int (*meanwhile)(void);
+	/* Timed. */
+	int (*act)(void);
+	/* Done when all is over. */
+	int (*restore)(void);
+};
+
+struct other {
+	int (*act)(void);
+	bool started;
+	int ret;
+};
+
+static void *act_meanwhile(void *arg)
+{
+	struct other *other = arg;
+
+	__atomic_store_n(&other->started, true, __ATOMIC_RELEASE);
+	other->ret = other->act();
+	return NULL;
+}
+
+FIXTURE(queued)
+{
+	struct cpusets cpusets;
+	cpu_set_t cpus;
+	struct sched_attr attr;
+	struct sched_attr busy_attr;
+	int nr_busy;
+};
+
+FIXTURE_VARIANT(queued)
+{
+	const char *name;
+	struct sched_attr attr;
+	/* Priority of what keeps the CPU busy, if of the real-time class. */
+	int busy_priority;
+};
+
+FIXTURE_VARIANT_ADD(queued, idle)
+{
+	.name = "SCHED_IDLE",
+	.attr.sched_policy = SCHED_IDLE,
+};
+
+FIXTURE_VARIANT_ADD(queued, nice_19)
+{
+	.name = "nice 19",
+	.attr.sched_policy = SCHED_OTHER,
+	.attr.sched_nice = 19,
+};
+
+FIXTURE_VARIANT_ADD(queued, long_slice)
+{
+	.name = "SCHED_IDLE, slice of 100 ms",
+	.attr.sched_policy = SCHED_IDLE,
+	.attr.sched_runtime = 100000000,
+};
+
+FIXTURE_VARIANT_ADD(queued, fifo)
+{
+	.name = "FIFO 1 behind FIFO 2",
+	.attr.sched_policy = SCHED_FIFO,
+	.attr.sched_priority = 1,
+	.busy_priority = 2,
+};
+
+/* Give each CPU its role.  Returns what is missing. */
+static const char *assign_cpus(void)
+{
+	struct percpu percpu;
+
+	if (use_all_cpus(&percpu))
+		return "needs to use all CPUs";
+	if (CPU_COUNT(&percpu.cpus) < NR_ROLES)
+		return "needs four CPUs";
+	all_cpus = percpu.cpus;
+	for (int role = 0; role < NR_ROLES; role++)
+		role_cpu[role] = nth_cpu(&all_cpus, role);
+	if (geteuid())
+		return "needs root";
+	return run_pinned(role_cpu[OBSERVER]) ? "cannot be pinned" : NULL;
+}
+
+FIXTURE_SETUP(queued)
+{
+	const char *missing = assign_cpus();
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	self->cpus = all_cpus;
+	self->attr = variant->attr;
+	self->attr.size = sizeof(self->attr);
+	self->busy_attr = (struct sched_attr) {
+		.size = sizeof(self->busy_attr),
+		.sched_policy = variant->busy_priority ? SCHED_FIFO :
+							 SCHED_OTHER,
+		.sched_nice = BUSY_NICE,
+		.sched_priority = variant->busy_priority,
+	};
+	self->nr_busy = variant->busy_priority ? 1 : NR_BUSY;
+}
+
+FIXTURE_TEARDOWN_PARENT(queued)
+{
+	set_all_online(&self->cpus);
+	if (self->cpusets.root[0])
+		close_cpusets(&self->cpusets);
+}
+
+/*
+ * Time a deed while a thread queues.  Returns the seconds, or a negative value
+ * if the thread ran before that.
+ */
+static double time_once(struct __test_metadata *_metadata,
+			FIXTURE_DATA(queued) *self, const struct deed *deed,
+			bool calls)
+{
+	struct other other = { .act = deed->meanwhile };
+	struct crowd *crowd;
+	uint64_t start, end;
+	pthread_t thread;
+	bool too_late;
+	int ret;
+
+	if (deed->prepare)
+		ASSERT_EQ(0, deed->prepare());
+	crowd = start_crowd(_metadata, role_cpu[TARGET], self->nr_busy,
+			    &self->busy_attr);
+	memset(&queued, 0, sizeof(queued));
+	queued.attr = &self->attr;
+	queued.calls = calls;
+	ASSERT_EQ(0, pthread_create(&queued.thread, NULL, queue, NULL));
+	ASSERT_TRUE(soon(is_there() || has_run()));
+	too_late = has_run();
+	if (other.act) {
+		ASSERT_EQ(0, pthread_create(&thread, NULL, act_meanwhile,
+					    &other));
+		while (!__atomic_load_n(&other.started, __ATOMIC_ACQUIRE))
+			usleep(1000);
+		usleep(20000);
+	}
+	start = now_ns();
+	ret = deed->act();
+	end = now_ns();
+	__atomic_store_n(&queued.may_end, true, __ATOMIC_RELEASE);
+	end_crowd(crowd);
+	pthread_join(queued.thread, NULL);
+	if (other.act)
+		pthread_join(thread, NULL);
+	EXPECT_EQ(0, ret);
+	EXPECT_EQ(0, other.ret);
+	/* The deed may have taken the CPU away from it. */
+	if (queued.ret != -EINVAL)
+		EXPECT_EQ(0, queued.ret);
+	if (deed->restore)
+		ASSERT_EQ(0, deed->restore());
+	return too_late ? -1 : (end - start) / 1e9;
+}
+
+static double time_deed(struct __test_metadata *_metadata,
+			FIXTURE_DATA(queued) *self, const struct deed *deed,
+			bool calls)
+{
+	double seconds = -1;
+
+	for (int i = 0; i < 10 && seconds < 0; i++)
+		seconds = time_once(_metadata, self, deed, calls);
+	ASSERT_GE(seconds, 0) {
+		TH_LOG("the thread never queues");
+	}
+	return seconds;
+}
+
+static bool is_held_up(double ordinary, double caller)
+{
+	return caller > MAX_RATIO * ordinary + NOISE_SECONDS;
+}
+
+static void expect_not_held_up(struct __test_metadata *_metadata,
+			       const char *who, const char *what,
+			       double ordinary, double caller)
+{
+	ksft_print_msg("held up: %s: %s: %.3f s beside an ordinary thread, %.3f s beside the caller\n",
+		       who, what, ordinary, caller);
+	EXPECT_FALSE(is_held_up(ordinary, caller));
+}
+
+static void compare(struct __test_metadata *_metadata,
+		    FIXTURE_DATA(queued) *self,
+		    const FIXTURE_VARIANT(queued) *variant,
+		    const struct deed *deed)
+{
+	double ordinary = BUSY_SECONDS, caller = BUSY_SECONDS;
+
+	for (int i = 0; i < NR_ATTEMPTS; i++) {
+		double seconds = time_deed(_metadata, self, deed, false);
+
+		ordinary = MIN(ordinary, seconds);
+		seconds = time_deed(_metadata, self, deed, true);
+		caller = MIN(caller, seconds);
+		if (!is_held_up(ordinary, caller))
+			break;
+	}
+	expect_not_held_up(_metadata, variant->name, deed->what, ordinary,
+			   caller);
+}
+
+static int exclude_target(void)
+{
+	return set_affinity(queued.tid, CPUS(OBSERVER, HOME, SPARE));
+}
+
+static int keep_target(void)
+{
+	return set_affinity(queued.tid, CPUS(HOME, TARGET));
+}
+
+TEST_F_TIMEOUT(queued, affinity, LONG_TIMEOUT)
+{
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "affinity without the CPU",
+		.act = exclude_target,
+	});
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "affinity with the CPU",
+		.act = keep_target,
+	});
+}
+
+static int set_cpus(const char *name, cpu_set_t set)
+{
+	char text[CPU_LIST_SIZE];
+
+	print_cpus(&set, text);
+	return write_cpuset(cpusets, name, "cpuset.cpus", text);
+}
+
+static int shrink_cpuset(void)
+{
+	return set_cpus(CPUSET, all_but_target());
+}
+
+static int grow_cpuset(void)
+{
+	return set_cpus(CPUSET, all_cpus);
+}
+
+static int move_process(void)
+{
+	return write_cpuset(cpusets, OTHER_CPUSET, "cgroup.procs", "0");
+}
+
+static int move_thread(void)
+{
+	char text[20];
+
+	snprintf(text, sizeof(text), "%d", queued.tid);
+	return write_cpuset(cpusets, OTHER_CPUSET, "cgroup.threads", text);
+}
+
+static int move_back(void)
+{
+	return write_cpuset(cpusets, CPUSET, "cgroup.procs", "0");
+}
+
+/* From now on this is in a cpuset with all CPUs.  There is one without one. */
+#define ENTER_CPUSET()							\
+do {									\
+	if (open_cpusets(&self->cpusets))				\
+		SKIP(return, "needs CONFIG_CPUSETS, for cgroup v2");	\
+	cpusets = &self->cpusets;					\
+	ASSERT_EQ(0, grow_cpuset());					\
+	ASSERT_EQ(0, set_cpus(OTHER_CPUSET, all_but_target()));		\
+	ASSERT_EQ(0, move_back());					\
+} while (0)
+
+TEST_F_TIMEOUT(queued, cpuset_write, LONG_TIMEOUT)
+{
+	ENTER_CPUSET();
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "write to its cpuset.cpus",
+		.act = shrink_cpuset,
+		.restore = grow_cpuset,
+	});
+}
+
+TEST_F_TIMEOUT(queued, cpuset_move, LONG_TIMEOUT)
+{
+	ENTER_CPUSET();
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "move of the process to another cpuset",
+		.act = move_process,
+		.restore = move_back,
+	});
+}
+
+TEST_F_TIMEOUT(queued, cpuset_move_of_thread, LONG_TIMEOUT)
+{
+	static const char * const names[] = { CPUSET, OTHER_CPUSET };
+
+	if (open_cpusets(&self->cpusets))
+		SKIP(return, "needs CONFIG_CPUSETS, for cgroup v2");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (write_cpuset(&self->cpusets, names[i], "cgroup.type",
+				 "threaded"))
+			SKIP(return, "cgroups cannot be threaded here");
+	ENTER_CPUSET();
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "move of the thread to another cpuset",
+		.act = move_thread,
+		.restore = move_back,
+	});
+}
+
+/* The argument that makes this program end at once. */
+#define SPAWNED	"spawned"
+
+/* Fork, exec, and wait for the end. */
+static int spawn(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid < 0)
+		return -errno;
+	if (!pid) {
+		execl("/proc/self/exe", "wait_test", SPAWNED, NULL);
+		_exit(1);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return status ? -ECHILD : 0;
+}
+
+/* One end is held by a process that does the same, when it is asked to. */
+static int spawner[2];
+
+static void be_spawner(void)
+{
+	char request;
+	int ret;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(spawner[0]);
+	while (read(spawner[1], &request, sizeof(request)) > 0) {
+		ret = spawn();
+		write(spawner[1], &ret, sizeof(ret));
+	}
+	_exit(0);
+}
+
+static int spawn_elsewhere(void)
+{
+	char request = 0;
+	int ret;
+
+	if (write(spawner[0], &request, sizeof(request)) < 0)
+		return -errno;
+	if (read(spawner[0], &ret, sizeof(ret)) != sizeof(ret))
+		return -EPIPE;
+	return ret;
+}
+
+TEST_F_TIMEOUT(queued, fork_and_exec, LONG_TIMEOUT)
+{
+	pid_t pid;
+
+	ENTER_CPUSET();
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, spawner));
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		be_spawner();
+	/* Have all that it takes in memory. */
+	ASSERT_EQ(0, spawn());
+	ASSERT_EQ(0, spawn_elsewhere());
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "fork and exec in its process, while that moves",
+		.meanwhile = move_process,
+		.act = spawn,
+		.restore = move_back,
+	});
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "fork and exec in another process, while its own moves",
+		.meanwhile = move_process,
+		.act = spawn_elsewhere,
+		.restore = move_back,
+	});
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "fork and exec in its process, while its cpuset.cpus are written",
+		.meanwhile = shrink_cpuset,
+		.act = spawn,
+		.restore = grow_cpuset,
+	});
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "fork and exec in another process, while its cpuset.cpus are written",
+		.meanwhile = shrink_cpuset,
+		.act = spawn_elsewhere,
+		.restore = grow_cpuset,
+	});
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static int take_spare_down(void)
+{
+	return set_online(role_cpu[SPARE], false);
+}
+
+static int bring_spare_up(void)
+{
+	return set_online(role_cpu[SPARE], true);
+}
+
+static int take_target_down(void)
+{
+	return set_online(role_cpu[TARGET], false);
+}
+
+static int bring_target_up(void)
+{
+	return set_online(role_cpu[TARGET], true);
+}
+
+/*
+ * A new affinity without the target that has the spare CPU: hotplug of that changes
+ * what the cpuset leaves of it.
+ */
+TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
+{
+	if (bring_spare_up() || bring_target_up())
+		SKIP(return, "needs CONFIG_HOTPLUG_CPU");
+	ENTER_CPUSET();
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "another CPU of its cpuset goes down",
+		.meanwhile = exclude_target,
+		.act = take_spare_down,
+		.restore = bring_spare_up,
+	});
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "another CPU of its cpuset comes up",
+		.prepare = take_spare_down,
+		.meanwhile = exclude_target,
+		.act = bring_spare_up,
+	});
+	/* What takes it down queues behind a real-time thread itself. */
+	if (variant->busy_priority)
+		return;
+	compare(_metadata, self, variant, &(struct deed) {
+		.what = "the CPU goes down",
+		.act = take_target_down,
+		.restore = bring_target_up,
+	});
+}
+
+#define NR_LOOPERS	4
+/* How often the CPU gets busy, each time at another point of their loops. */
+#define NR_TIMES	5
+
+#define STATIC_KEY	"/proc/sys/kernel/sched_schedstats"
+
+/* Threads that go on and on, and those that change the affinity of each. */
+static struct percpu looping;
+static struct worker loopers[NR_LOOPERS], flippers[NR_LOOPERS];
+static bool loopers_call;
+
+static const struct sched_attr idle = {
+	.size = sizeof(idle),
+	.sched_policy = SCHED_IDLE,
+};
+
+static const struct sched_attr busy_fair = {
+	.size = sizeof(busy_fair),
+	.sched_policy = SCHED_OTHER,
+	.sched_nice = BUSY_NICE,
+};
+
+/* A step: a vector for the target, as long as it may be. */
+static int call_step(struct worker *worker)
+{
+	static char dst[NR_LOOPERS + 1][LIMIT_DST_LEN], src[LIMIT_SRC_LEN];
+	static uint64_t count[NR_LOOPERS + 1];
+	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
+	int i = worker ? worker - loopers : NR_LOOPERS;
+	int ret;
+
+	limit_vector(vec, dst[i], src, &count[i]);
+	ret = run_as_it_is(vec, ARRAY_SIZE(vec), role_cpu[TARGET]);
+	/* The affinity may be without it. */
+	return ret == -EINVAL && flippers[0].tid ? 0 : ret;
+}
+
+static int loop_step(struct worker *worker)
+{
+	return loopers_call ? call_step(worker) : busy_step(worker);
+}
+
+/* A step: have a looper leave the target, and let it go, or put it, there. */
+static int flip_step(struct worker *worker)
+{
+	pid_t tid = __atomic_load_n(&loopers[worker - flippers].tid,
+				    __ATOMIC_ACQUIRE);
+
+	return set_affinity(tid, CPUS(OBSERVER, HOME)) ?:
+	       set_affinity(tid, loopers_call ? CPUS(OBSERVER, HOME, TARGET) :
+						CPUS(TARGET));
+}
+
+static void start_loopers(struct __test_metadata *_metadata, bool call)
+{
+	looping.stop = false;
+	loopers_call = call;
+	memset(loopers, 0, sizeof(loopers));
+	memset(flippers, 0, sizeof(flippers));
+	ASSERT_EQ(0, run_pinned(role_cpu[HOME]));
+	ASSERT_EQ(0, start_workers(loopers, NR_LOOPERS, (struct worker) {
+		.step = loop_step,
+		.percpu = &looping,
+		.attr = &idle,
+	}));
+	ASSERT_EQ(0, run_pinned(role_cpu[OBSERVER]));
+	for (int i = 0; i < NR_LOOPERS; i++)
+		ASSERT_TRUE(soon(__atomic_load_n(&loopers[i].done,
+						 __ATOMIC_RELAXED)));
+}
+
+static void start_flippers(struct __test_metadata *_metadata)
+{
+	ASSERT_EQ(0, start_workers(flippers, NR_LOOPERS, (struct worker) {
+		.step = flip_step,
+		.percpu = &looping,
+	}));
+	for (int i = 0; i < NR_LOOPERS; i++)
+		ASSERT_TRUE(soon(__atomic_load_n(&flippers[i].done,
+						 __ATOMIC_RELAXED)));
+}
+
+static void stop_loopers(struct __test_metadata *_metadata)
+{
+	stop_workers(&looping);
+	join_workers(_metadata, loopers, NR_LOOPERS);
+	if (flippers[0].tid)
+		join_workers(_metadata, flippers, NR_LOOPERS);
+}
+
+/* The longest that it takes while a CPU is busy. */
+static double time_worst(struct __test_metadata *_metadata, int cpu,
+			 int (*act)(void))
+{
+	double worst = 0;
+
+	for (int i = 0; i < NR_TIMES; i++) {
+		struct crowd *crowd = start_crowd(_metadata, cpu, NR_BUSY,
+						  &busy_fair);
+		uint64_t start = now_ns();
+		double seconds;
+
+		EXPECT_EQ(0, act());
+		seconds = (now_ns() - start) / 1e9;
+		worst = MAX(worst, seconds);
+		end_crowd(crowd);
+	}
+	return worst;
+}
+
+static int plug_spare(void)
+{
+	int ret = take_spare_down();
+
+	return bring_spare_up() ?: ret;
+}
+
+static double worst_write;
+
+/* A step: change code of the kernel, for which no CPU may go down or come up. */
+static int write_static_key_step(struct worker *worker)
+{
+	uint64_t start = now_ns();
+	int ret = write_file(STATIC_KEY, worker->done % 2 ? "0" : "1");
+	double seconds = (now_ns() - start) / 1e9;
+
+	worst_write = MAX(worst_write, seconds);
+	return ret;
+}
+
+FIXTURE(looping)
+{
+	cpu_set_t cpus;
+};
+
+FIXTURE_SETUP(looping)
+{
+	const char *missing = assign_cpus();
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	self->cpus = all_cpus;
+	if (bring_spare_up() || bring_target_up())
+		SKIP(return, "needs CONFIG_HOTPLUG_CPU");
+}
+
+FIXTURE_TEARDOWN_PARENT(looping)
+{
+	set_all_online(&self->cpus);
+}
+
+TEST_F_TIMEOUT(looping, hotplug, LONG_TIMEOUT)
+{
+	double plug[2], write[2];
+
+	for (int calls = 0; calls < 2; calls++) {
+		struct worker writer;
+
+		start_loopers(_metadata, calls);
+		start_flippers(_metadata);
+		worst_write = 0;
+		if (!access(STATIC_KEY, W_OK))
+		ASSERT_EQ(0, start_workers(&writer, 1, (struct worker) {
+			.step = write_static_key_step,
+			.percpu = &looping,
+		}));
+		plug[calls] = time_worst(_metadata, role_cpu[TARGET],
+					 plug_spare);
+		stop_loopers(_metadata);
+		if (!access(STATIC_KEY, W_OK))
+		join_workers(_metadata, &writer, 1);
+		write[calls] = worst_write;
+	}
+	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
+			   "another CPU goes down and comes up", plug[false],
+			   plug[true]);
+	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
+			   "write to " STATIC_KEY, write[false], write[true]);
+}
+
+#define NR_CALLS	20
+
+static int call_often(void)
+{
+	int ret = 0;
+
+	for (int i = 0; i < NR_CALLS && !ret; i++)
+		ret = call_step(NULL);
+	return ret;
+}
+
+/* Here it is the CPU of the callers that is busy, and the other is offline. */
+TEST_F_TIMEOUT(looping, offline, LONG_TIMEOUT)
+{
+	double plug[2], call[2];
+
+	for (int calls = 0; calls < 2; calls++) {
+		ASSERT_EQ(0, take_target_down());
+		start_loopers(_metadata, calls);
+		call[calls] = time_worst(_metadata, role_cpu[HOME], call_often);
+		plug[calls] = time_worst(_metadata, role_cpu[HOME], plug_spare);
+		stop_loopers(_metadata);
+		ASSERT_EQ(0, bring_target_up());
+	}
+	expect_not_held_up(_metadata, "SCHED_IDLE, for an offline CPU",
+			   "calls of another thread for it", call[false],
+			   call[true]);
+	expect_not_held_up(_metadata, "SCHED_IDLE, for an offline CPU",
+			   "another CPU goes down and comes up", plug[false],
+			   plug[true]);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], SPAWNED))
+		return 0;
+	return cpu_opv_test_run(argc, argv);
+}
