@@ -15,9 +15,7 @@
 
 #include "cpu_opv_cpus.h"
 
-/* Busy threads, of a priority that lets no caller run before they end. */
 #define NR_BUSY		8
-#define BUSY_NICE	(-10)
 /* How long a CPU is busy: nobody is held up for longer. */
 #define BUSY_SECONDS	4
 
@@ -96,37 +94,47 @@ static int set_affinity(pid_t tid, cpu_set_t set)
 	is_true;							\
 })
 
-/* What keeps a CPU busy: a process, so that a cpuset of ours is not its own. */
+/*
+ * What keeps a CPU busy: a process, so that what is done to this one does nothing
+ * to it.
+ */
 struct crowd {
+	int cpu;
+	int nr;
+	const struct sched_attr *attr;
+	pthread_barrier_t ready;
 	int nr_running;
 	pid_t pid;
 };
 
-static void *busy(void *arg)
+static void *be_busy(void *arg)
 {
 	struct crowd *crowd = arg;
 
-	__atomic_fetch_add(&crowd->nr_running, 1, __ATOMIC_RELAXED);
+	pthread_barrier_wait(&crowd->ready);
+	if (run_pinned(crowd->cpu) || (crowd->attr && set_policy(crowd->attr)))
+		_exit(1);
+	if (__atomic_add_fetch(&crowd->nr_running, 1, __ATOMIC_RELAXED) ==
+	    crowd->nr)
+		alarm(BUSY_SECONDS);
 	for (;;)
 		__asm__ volatile ("" : : : "memory");
 	return NULL;
 }
 
-static void be_crowd(struct crowd *crowd, int cpu, int nr,
-		     const struct sched_attr *attr)
+static void be_crowd(struct crowd *crowd)
 {
 	pthread_t thread;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	alarm(BUSY_SECONDS);
-	if (cpusets &&
-	    write_cpuset(cpusets, ROOT_CPUSET, "cgroup.procs", "0"))
+	alarm(SOON_SECONDS);
+	if (cpusets && write_cpuset(cpusets, ROOT_CPUSET, "cgroup.procs", "0"))
 		_exit(1);
-	if (run_pinned(cpu) || (attr && set_policy(attr)))
-		_exit(1);
-	while (--nr)
-		pthread_create(&thread, NULL, busy, crowd);
-	busy(crowd);
+	pthread_barrier_init(&crowd->ready, NULL, crowd->nr);
+	for (int i = 1; i < crowd->nr; i++)
+		if (pthread_create(&thread, NULL, be_busy, crowd))
+			_exit(1);
+	be_busy(crowd);
 }
 
 static struct crowd *start_crowd(struct __test_metadata *_metadata, int cpu,
@@ -134,14 +142,16 @@ static struct crowd *start_crowd(struct __test_metadata *_metadata, int cpu,
 {
 	struct crowd *crowd = mmap(NULL, sizeof(*crowd), PROT_READ | PROT_WRITE,
 				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
 	pid_t pid;
 
 	ASSERT_NE(MAP_FAILED, crowd);
+	crowd->cpu = cpu;
+	crowd->nr = nr;
+	crowd->attr = attr;
 	pid = fork();
 	ASSERT_GE(pid, 0);
 	if (!pid)
-		be_crowd(crowd, cpu, nr, attr);
+		be_crowd(crowd);
 	crowd->pid = pid;
 	ASSERT_TRUE(soon(__atomic_load_n(&crowd->nr_running,
 					 __ATOMIC_RELAXED) == nr));
@@ -307,7 +317,6 @@ FIXTURE_SETUP(queued)
 		.size = sizeof(self->busy_attr),
 		.sched_policy = variant->busy_priority ? SCHED_FIFO :
 							 SCHED_OTHER,
-		.sched_nice = BUSY_NICE,
 		.sched_priority = variant->busy_priority,
 	};
 	self->nr_busy = variant->busy_priority ? 1 : NR_BUSY;
@@ -615,6 +624,14 @@ TEST_F_TIMEOUT(queued, fork_and_exec, LONG_TIMEOUT)
 	waitpid(pid, NULL, 0);
 }
 
+/* Hotplug of another CPU while this is on its way makes it report a race. */
+static int exclude_target_despite_hotplug(void)
+{
+	int ret = exclude_target();
+
+	return ret == -EINVAL ? 0 : ret;
+}
+
 static int take_spare_down(void)
 {
 	return set_online(role_cpu[SPARE], false);
@@ -646,14 +663,14 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 	ENTER_CPUSET();
 	compare(_metadata, self, variant, &(struct deed) {
 		.what = "another CPU of its cpuset goes down",
-		.meanwhile = exclude_target,
+		.meanwhile = exclude_target_despite_hotplug,
 		.act = take_spare_down,
 		.restore = bring_spare_up,
 	});
 	compare(_metadata, self, variant, &(struct deed) {
 		.what = "another CPU of its cpuset comes up",
 		.prepare = take_spare_down,
-		.meanwhile = exclude_target,
+		.meanwhile = exclude_target_despite_hotplug,
 		.act = bring_spare_up,
 	});
 	/* What takes it down queues behind a real-time thread itself. */
@@ -673,7 +690,7 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 #define STATIC_KEY	"/proc/sys/kernel/sched_schedstats"
 
 /* Threads that go on and on, and those that change the affinity of each. */
-static struct percpu looping;
+static struct percpu looping, flipping;
 static struct worker loopers[NR_LOOPERS], flippers[NR_LOOPERS];
 static bool loopers_call;
 
@@ -682,11 +699,8 @@ static const struct sched_attr idle = {
 	.sched_policy = SCHED_IDLE,
 };
 
-static const struct sched_attr busy_fair = {
-	.size = sizeof(busy_fair),
-	.sched_policy = SCHED_OTHER,
-	.sched_nice = BUSY_NICE,
-};
+/* Whether the affinity of a looper is at times without the target. */
+static bool may_be_refused;
 
 /* A step: a vector for the target, as long as it may be. */
 static int call_step(struct worker *worker)
@@ -699,8 +713,7 @@ static int call_step(struct worker *worker)
 
 	limit_vector(vec, dst[i], src, &count[i]);
 	ret = run_as_it_is(vec, ARRAY_SIZE(vec), role_cpu[TARGET]);
-	/* The affinity may be without it. */
-	return ret == -EINVAL && flippers[0].tid ? 0 : ret;
+	return ret == -EINVAL && may_be_refused ? 0 : ret;
 }
 
 static int loop_step(struct worker *worker)
@@ -719,12 +732,20 @@ static int flip_step(struct worker *worker)
 						CPUS(TARGET));
 }
 
-static void start_loopers(struct __test_metadata *_metadata, bool call)
+static void wait_for_workers(struct __test_metadata *_metadata,
+			     struct worker *workers, int nr)
 {
-	looping.stop = false;
+	for (int i = 0; i < nr; i++)
+		ASSERT_TRUE(soon(__atomic_load_n(&workers[i].done,
+						 __ATOMIC_RELAXED)));
+}
+
+static void start_loopers(struct __test_metadata *_metadata, bool call,
+			  bool flip)
+{
+	looping.stop = flipping.stop = false;
 	loopers_call = call;
-	memset(loopers, 0, sizeof(loopers));
-	memset(flippers, 0, sizeof(flippers));
+	may_be_refused = flip;
 	ASSERT_EQ(0, run_pinned(role_cpu[HOME]));
 	ASSERT_EQ(0, start_workers(loopers, NR_LOOPERS, (struct worker) {
 		.step = loop_step,
@@ -732,28 +753,23 @@ static void start_loopers(struct __test_metadata *_metadata, bool call)
 		.attr = &idle,
 	}));
 	ASSERT_EQ(0, run_pinned(role_cpu[OBSERVER]));
-	for (int i = 0; i < NR_LOOPERS; i++)
-		ASSERT_TRUE(soon(__atomic_load_n(&loopers[i].done,
-						 __ATOMIC_RELAXED)));
-}
-
-static void start_flippers(struct __test_metadata *_metadata)
-{
+	wait_for_workers(_metadata, loopers, NR_LOOPERS);
+	if (!flip)
+		return;
 	ASSERT_EQ(0, start_workers(flippers, NR_LOOPERS, (struct worker) {
 		.step = flip_step,
-		.percpu = &looping,
+		.percpu = &flipping,
 	}));
-	for (int i = 0; i < NR_LOOPERS; i++)
-		ASSERT_TRUE(soon(__atomic_load_n(&flippers[i].done,
-						 __ATOMIC_RELAXED)));
+	wait_for_workers(_metadata, flippers, NR_LOOPERS);
 }
 
 static void stop_loopers(struct __test_metadata *_metadata)
 {
+	stop_workers(&flipping);
+	if (may_be_refused)
+		join_workers(_metadata, flippers, NR_LOOPERS);
 	stop_workers(&looping);
 	join_workers(_metadata, loopers, NR_LOOPERS);
-	if (flippers[0].tid)
-		join_workers(_metadata, flippers, NR_LOOPERS);
 }
 
 /* The longest that it takes while a CPU is busy. */
@@ -764,7 +780,7 @@ static double time_worst(struct __test_metadata *_metadata, int cpu,
 
 	for (int i = 0; i < NR_TIMES; i++) {
 		struct crowd *crowd = start_crowd(_metadata, cpu, NR_BUSY,
-						  &busy_fair);
+						  NULL);
 		uint64_t start = now_ns();
 		double seconds;
 
@@ -783,17 +799,10 @@ static int plug_spare(void)
 	return bring_spare_up() ?: ret;
 }
 
-static double worst_write;
-
-/* A step: change code of the kernel, for which no CPU may go down or come up. */
-static int write_static_key_step(struct worker *worker)
+/* Change code of the kernel, for which no CPU may go down or come up. */
+static int write_static_key(void)
 {
-	uint64_t start = now_ns();
-	int ret = write_file(STATIC_KEY, worker->done % 2 ? "0" : "1");
-	double seconds = (now_ns() - start) / 1e9;
-
-	worst_write = MAX(worst_write, seconds);
-	return ret;
+	return write_file(STATIC_KEY, "1") ?: write_file(STATIC_KEY, "0");
 }
 
 FIXTURE(looping)
@@ -819,31 +828,45 @@ FIXTURE_TEARDOWN_PARENT(looping)
 
 TEST_F_TIMEOUT(looping, hotplug, LONG_TIMEOUT)
 {
-	double plug[2], write[2];
+	double plug[2];
 
 	for (int calls = 0; calls < 2; calls++) {
-		struct worker writer;
-
-		start_loopers(_metadata, calls);
-		start_flippers(_metadata);
-		worst_write = 0;
-		if (!access(STATIC_KEY, W_OK))
-		ASSERT_EQ(0, start_workers(&writer, 1, (struct worker) {
-			.step = write_static_key_step,
-			.percpu = &looping,
-		}));
+		start_loopers(_metadata, calls, true);
 		plug[calls] = time_worst(_metadata, role_cpu[TARGET],
 					 plug_spare);
 		stop_loopers(_metadata);
-		if (!access(STATIC_KEY, W_OK))
-		join_workers(_metadata, &writer, 1);
-		write[calls] = worst_write;
 	}
 	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
 			   "another CPU goes down and comes up", plug[false],
 			   plug[true]);
+}
+
+TEST_F_TIMEOUT(looping, static_key, LONG_TIMEOUT)
+{
+	static struct percpu plugged;
+	double write[2];
+
+	if (access(STATIC_KEY, W_OK))
+		SKIP(return, "needs CONFIG_SCHEDSTATS");
+	plugged.cpus = CPUS(SPARE);
+	for (int calls = 0; calls < 2; calls++) {
+		struct worker plugger;
+
+		start_loopers(_metadata, calls, true);
+		plugged.stop = false;
+		ASSERT_EQ(0, start_workers(&plugger, 1, (struct worker) {
+			.step = hotplug_step,
+			.percpu = &plugged,
+		}));
+		write[calls] = time_worst(_metadata, role_cpu[TARGET],
+					  write_static_key);
+		stop_workers(&plugged);
+		join_workers(_metadata, &plugger, 1);
+		stop_loopers(_metadata);
+	}
 	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
-			   "write to " STATIC_KEY, write[false], write[true]);
+			   "write to " STATIC_KEY ", another CPU comes and goes",
+			   write[false], write[true]);
 }
 
 #define NR_CALLS	20
@@ -864,7 +887,7 @@ TEST_F_TIMEOUT(looping, offline, LONG_TIMEOUT)
 
 	for (int calls = 0; calls < 2; calls++) {
 		ASSERT_EQ(0, take_target_down());
-		start_loopers(_metadata, calls);
+		start_loopers(_metadata, calls, false);
 		call[calls] = time_worst(_metadata, role_cpu[HOME], call_often);
 		plug[calls] = time_worst(_metadata, role_cpu[HOME], plug_spare);
 		stop_loopers(_metadata);
