@@ -94,25 +94,63 @@ static int set_affinity(pid_t tid, cpu_set_t set)
 	is_true;							\
 })
 
+/* A process beside this one, in no cpuset of ours, that does what it is told. */
+static int helper[2];
+
+static void be_helper(void)
+{
+	int (*act)(void), ret;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (read(helper[1], &act, sizeof(act)) == sizeof(act)) {
+		ret = act();
+		if (write(helper[1], &ret, sizeof(ret)) != sizeof(ret))
+			break;
+	}
+	_exit(1);
+}
+
+static int start_helper(void)
+{
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, helper))
+		return -errno;
+	pid = fork();
+	if (!pid)
+		be_helper();
+	return pid < 0 ? -errno : 0;
+}
+
+static int in_helper(int (*act)(void))
+{
+	int ret;
+
+	if (write(helper[0], &act, sizeof(act)) != sizeof(act) ||
+	    read(helper[0], &ret, sizeof(ret)) != sizeof(ret))
+		return -EPIPE;
+	return ret;
+}
+
 /*
- * What keeps a CPU busy: a process, so that what is done to this one does nothing
- * to it.
+ * What keeps a CPU busy, started by the helper: a fork of this process would take
+ * its memory away from its threads for a moment.
  */
 struct crowd {
 	int cpu;
 	int nr;
-	const struct sched_attr *attr;
+	struct sched_attr attr;
 	pthread_barrier_t ready;
 	int nr_running;
 	pid_t pid;
 };
 
+static struct crowd *crowd;
+
 static void *be_busy(void *arg)
 {
-	struct crowd *crowd = arg;
-
 	pthread_barrier_wait(&crowd->ready);
-	if (run_pinned(crowd->cpu) || (crowd->attr && set_policy(crowd->attr)))
+	if (run_pinned(crowd->cpu) || set_policy(&crowd->attr))
 		_exit(1);
 	if (__atomic_add_fetch(&crowd->nr_running, 1, __ATOMIC_RELAXED) ==
 	    crowd->nr)
@@ -122,47 +160,38 @@ static void *be_busy(void *arg)
 	return NULL;
 }
 
-static void be_crowd(struct crowd *crowd)
+static void be_crowd(void)
 {
 	pthread_t thread;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	alarm(SOON_SECONDS);
-	if (cpusets && write_cpuset(cpusets, ROOT_CPUSET, "cgroup.procs", "0"))
-		_exit(1);
 	pthread_barrier_init(&crowd->ready, NULL, crowd->nr);
 	for (int i = 1; i < crowd->nr; i++)
-		if (pthread_create(&thread, NULL, be_busy, crowd))
+		if (pthread_create(&thread, NULL, be_busy, NULL))
 			_exit(1);
-	be_busy(crowd);
+	be_busy(NULL);
 }
 
-static struct crowd *start_crowd(struct __test_metadata *_metadata, int cpu,
-				 int nr, const struct sched_attr *attr)
+static int start_crowd(void)
 {
-	struct crowd *crowd = mmap(NULL, sizeof(*crowd), PROT_READ | PROT_WRITE,
-				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid;
 
-	ASSERT_NE(MAP_FAILED, crowd);
-	crowd->cpu = cpu;
-	crowd->nr = nr;
-	crowd->attr = attr;
+	crowd->nr_running = 0;
 	pid = fork();
-	ASSERT_GE(pid, 0);
 	if (!pid)
-		be_crowd(crowd);
+		be_crowd();
 	crowd->pid = pid;
-	ASSERT_TRUE(soon(__atomic_load_n(&crowd->nr_running,
-					 __ATOMIC_RELAXED) == nr));
-	return crowd;
+	if (pid < 0)
+		return -errno;
+	return soon(__atomic_load_n(&crowd->nr_running, __ATOMIC_RELAXED) ==
+		    crowd->nr) ? 0 : -ETIMEDOUT;
 }
 
-static void end_crowd(struct crowd *crowd)
+static int end_crowd(void)
 {
 	kill(crowd->pid, SIGKILL);
-	waitpid(crowd->pid, NULL, 0);
-	munmap(crowd, sizeof(*crowd));
+	return waitpid(crowd->pid, NULL, 0) == crowd->pid ? 0 : -errno;
 }
 
 static void *queue(void *arg)
@@ -247,8 +276,6 @@ FIXTURE(queued)
 	struct cpusets cpusets;
 	cpu_set_t cpus;
 	struct sched_attr attr;
-	struct sched_attr busy_attr;
-	int nr_busy;
 };
 
 FIXTURE_VARIANT(queued)
@@ -287,39 +314,47 @@ FIXTURE_VARIANT_ADD(queued, fifo)
 	.busy_priority = 2,
 };
 
-/* Give each CPU its role.  Returns what is missing. */
-static const char *assign_cpus(void)
+/*
+ * Give each CPU its role, and have what it takes to make one busy.  Returns what
+ * is missing.
+ */
+static const char *set_up(struct __test_metadata *_metadata)
 {
 	struct percpu percpu;
 
-	if (use_all_cpus(&percpu))
-		return "needs to use all CPUs";
+	if (geteuid())
+		return "root";
+	ASSERT_EQ(0, use_all_cpus(&percpu));
 	if (CPU_COUNT(&percpu.cpus) < NR_ROLES)
-		return "needs four CPUs";
+		return "four CPUs";
 	all_cpus = percpu.cpus;
 	for (int role = 0; role < NR_ROLES; role++)
 		role_cpu[role] = nth_cpu(&all_cpus, role);
-	if (geteuid())
-		return "needs root";
-	return run_pinned(role_cpu[OBSERVER]) ? "cannot be pinned" : NULL;
+	ASSERT_EQ(0, run_pinned(role_cpu[OBSERVER]));
+	crowd = mmap(NULL, sizeof(*crowd), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, crowd);
+	crowd->nr = NR_BUSY;
+	crowd->cpu = role_cpu[TARGET];
+	crowd->attr.size = sizeof(crowd->attr);
+	ASSERT_EQ(0, start_helper());
+	return NULL;
 }
 
 FIXTURE_SETUP(queued)
 {
-	const char *missing = assign_cpus();
+	const char *missing = set_up(_metadata);
 
 	if (missing)
-		SKIP(return, "%s", missing);
+		SKIP(return, "needs %s", missing);
 	self->cpus = all_cpus;
 	self->attr = variant->attr;
 	self->attr.size = sizeof(self->attr);
-	self->busy_attr = (struct sched_attr) {
-		.size = sizeof(self->busy_attr),
-		.sched_policy = variant->busy_priority ? SCHED_FIFO :
-							 SCHED_OTHER,
-		.sched_priority = variant->busy_priority,
-	};
-	self->nr_busy = variant->busy_priority ? 1 : NR_BUSY;
+	if (variant->busy_priority) {
+		crowd->nr = 1;
+		crowd->attr.sched_policy = SCHED_FIFO;
+		crowd->attr.sched_priority = variant->busy_priority;
+	}
 }
 
 FIXTURE_TEARDOWN_PARENT(queued)
@@ -338,7 +373,6 @@ static double time_once(struct __test_metadata *_metadata,
 			bool calls)
 {
 	struct other other = { .act = deed->meanwhile };
-	struct crowd *crowd;
 	uint64_t start, end;
 	pthread_t thread;
 	bool too_late;
@@ -346,8 +380,7 @@ static double time_once(struct __test_metadata *_metadata,
 
 	if (deed->prepare)
 		ASSERT_EQ(0, deed->prepare());
-	crowd = start_crowd(_metadata, role_cpu[TARGET], self->nr_busy,
-			    &self->busy_attr);
+	ASSERT_EQ(0, in_helper(start_crowd));
 	memset(&queued, 0, sizeof(queued));
 	queued.attr = &self->attr;
 	queued.calls = calls;
@@ -365,7 +398,7 @@ static double time_once(struct __test_metadata *_metadata,
 	ret = deed->act();
 	end = now_ns();
 	__atomic_store_n(&queued.may_end, true, __ATOMIC_RELEASE);
-	end_crowd(crowd);
+	ASSERT_EQ(0, in_helper(end_crowd));
 	pthread_join(queued.thread, NULL);
 	if (other.act)
 		pthread_join(thread, NULL);
@@ -486,19 +519,22 @@ static int move_back(void)
 }
 
 /* From now on this is in a cpuset with all CPUs.  There is one without one. */
-#define ENTER_CPUSET()							\
-do {									\
-	if (open_cpusets(&self->cpusets))				\
-		SKIP(return, "needs CONFIG_CPUSETS, for cgroup v2");	\
-	cpusets = &self->cpusets;					\
-	ASSERT_EQ(0, grow_cpuset());					\
-	ASSERT_EQ(0, set_cpus(OTHER_CPUSET, all_but_target()));		\
-	ASSERT_EQ(0, move_back());					\
-} while (0)
+static void enter_cpuset(struct __test_metadata *_metadata,
+			 struct cpusets *entered)
+{
+	cpusets = entered;
+	ASSERT_EQ(0, grow_cpuset());
+	ASSERT_EQ(0, set_cpus(OTHER_CPUSET, all_but_target()));
+	ASSERT_EQ(0, move_back());
+}
+
+#define NO_CPUSETS	"needs CONFIG_CPUSETS, for cgroup v2"
 
 TEST_F_TIMEOUT(queued, cpuset_write, LONG_TIMEOUT)
 {
-	ENTER_CPUSET();
+	if (open_cpusets(&self->cpusets))
+		SKIP(return, NO_CPUSETS);
+	enter_cpuset(_metadata, &self->cpusets);
 	compare(_metadata, self, variant, &(struct deed) {
 		.what = "write to its cpuset.cpus",
 		.act = shrink_cpuset,
@@ -508,7 +544,9 @@ TEST_F_TIMEOUT(queued, cpuset_write, LONG_TIMEOUT)
 
 TEST_F_TIMEOUT(queued, cpuset_move, LONG_TIMEOUT)
 {
-	ENTER_CPUSET();
+	if (open_cpusets(&self->cpusets))
+		SKIP(return, NO_CPUSETS);
+	enter_cpuset(_metadata, &self->cpusets);
 	compare(_metadata, self, variant, &(struct deed) {
 		.what = "move of the process to another cpuset",
 		.act = move_process,
@@ -521,12 +559,12 @@ TEST_F_TIMEOUT(queued, cpuset_move_of_thread, LONG_TIMEOUT)
 	static const char * const names[] = { CPUSET, OTHER_CPUSET };
 
 	if (open_cpusets(&self->cpusets))
-		SKIP(return, "needs CONFIG_CPUSETS, for cgroup v2");
+		SKIP(return, NO_CPUSETS);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (write_cpuset(&self->cpusets, names[i], "cgroup.type",
 				 "threaded"))
-			SKIP(return, "cgroups cannot be threaded here");
-	ENTER_CPUSET();
+			SKIP(return, "needs cgroups that may be threaded");
+	enter_cpuset(_metadata, &self->cpusets);
 	compare(_metadata, self, variant, &(struct deed) {
 		.what = "move of the thread to another cpuset",
 		.act = move_thread,
@@ -554,45 +592,16 @@ static int spawn(void)
 	return status ? -ECHILD : 0;
 }
 
-/* One end is held by a process that does the same, when it is asked to. */
-static int spawner[2];
-
-static void be_spawner(void)
-{
-	char request;
-	int ret;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	close(spawner[0]);
-	while (read(spawner[1], &request, sizeof(request)) > 0) {
-		ret = spawn();
-		write(spawner[1], &ret, sizeof(ret));
-	}
-	_exit(0);
-}
-
 static int spawn_elsewhere(void)
 {
-	char request = 0;
-	int ret;
-
-	if (write(spawner[0], &request, sizeof(request)) < 0)
-		return -errno;
-	if (read(spawner[0], &ret, sizeof(ret)) != sizeof(ret))
-		return -EPIPE;
-	return ret;
+	return in_helper(spawn);
 }
 
 TEST_F_TIMEOUT(queued, fork_and_exec, LONG_TIMEOUT)
 {
-	pid_t pid;
-
-	ENTER_CPUSET();
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, spawner));
-	pid = fork();
-	ASSERT_GE(pid, 0);
-	if (!pid)
-		be_spawner();
+	if (open_cpusets(&self->cpusets))
+		SKIP(return, NO_CPUSETS);
+	enter_cpuset(_metadata, &self->cpusets);
 	/* Have all that it takes in memory. */
 	ASSERT_EQ(0, spawn());
 	ASSERT_EQ(0, spawn_elsewhere());
@@ -620,8 +629,6 @@ TEST_F_TIMEOUT(queued, fork_and_exec, LONG_TIMEOUT)
 		.act = spawn_elsewhere,
 		.restore = grow_cpuset,
 	});
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
 }
 
 /* Hotplug of another CPU while this is on its way makes it report a race. */
@@ -660,7 +667,9 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 {
 	if (bring_spare_up() || bring_target_up())
 		SKIP(return, "needs CONFIG_HOTPLUG_CPU");
-	ENTER_CPUSET();
+	if (open_cpusets(&self->cpusets))
+		SKIP(return, NO_CPUSETS);
+	enter_cpuset(_metadata, &self->cpusets);
 	compare(_metadata, self, variant, &(struct deed) {
 		.what = "another CPU of its cpuset goes down",
 		.meanwhile = exclude_target_despite_hotplug,
@@ -727,6 +736,8 @@ static int flip_step(struct worker *worker)
 	pid_t tid = __atomic_load_n(&loopers[worker - flippers].tid,
 				    __ATOMIC_ACQUIRE);
 
+	/* Leave the time of the CPU to what is timed. */
+	usleep(100);
 	return set_affinity(tid, CPUS(OBSERVER, HOME)) ?:
 	       set_affinity(tid, loopers_call ? CPUS(OBSERVER, HOME, TARGET) :
 						CPUS(TARGET));
@@ -778,16 +789,17 @@ static double time_worst(struct __test_metadata *_metadata, int cpu,
 {
 	double worst = 0;
 
+	crowd->cpu = cpu;
 	for (int i = 0; i < NR_TIMES; i++) {
-		struct crowd *crowd = start_crowd(_metadata, cpu, NR_BUSY,
-						  NULL);
-		uint64_t start = now_ns();
+		uint64_t start;
 		double seconds;
 
+		ASSERT_EQ(0, in_helper(start_crowd));
+		start = now_ns();
 		EXPECT_EQ(0, act());
 		seconds = (now_ns() - start) / 1e9;
 		worst = MAX(worst, seconds);
-		end_crowd(crowd);
+		ASSERT_EQ(0, in_helper(end_crowd));
 	}
 	return worst;
 }
@@ -812,10 +824,10 @@ FIXTURE(looping)
 
 FIXTURE_SETUP(looping)
 {
-	const char *missing = assign_cpus();
+	const char *missing = set_up(_metadata);
 
 	if (missing)
-		SKIP(return, "%s", missing);
+		SKIP(return, "needs %s", missing);
 	self->cpus = all_cpus;
 	if (bring_spare_up() || bring_target_up())
 		SKIP(return, "needs CONFIG_HOTPLUG_CPU");
