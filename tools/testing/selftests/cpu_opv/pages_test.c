@@ -43,15 +43,24 @@ struct memory {
 	bool private;
 };
 
+/* The room on either side, of the size of any page. */
+static size_t margin(void)
+{
+	size_t thp = thp_size(), hugetlb = hugetlb_size();
+
+	return thp > hugetlb ? thp : hugetlb;
+}
+
 static void place(struct memory *m, size_t len)
 {
+	size_t all = 2 * margin() + len;
+	char *p = map_aligned(all, margin(), PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS);
+
 	m->len = len;
-	m->start = map_aligned(2 * HUGE_PAGE_SIZE + len, HUGE_PAGE_SIZE,
-			       PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS) + HUGE_PAGE_SIZE;
+	m->start = p + margin();
 	m->p = (uint64_t *)(m->start + len) - 2;
-	madvise(m->start - HUGE_PAGE_SIZE, 2 * HUGE_PAGE_SIZE + len,
-		MADV_NOHUGEPAGE);
+	madvise(p, all, MADV_NOHUGEPAGE);
 }
 
 static int map_over(struct memory *m, int prot, int flags, int fd)
@@ -81,7 +90,7 @@ static int make_anon(struct memory *m)
 
 static int make_thp(struct memory *m)
 {
-	place(m, HUGE_PAGE_SIZE);
+	place(m, thp_size());
 	m->missing = "CONFIG_TRANSPARENT_HUGEPAGE";
 	if (madvise(m->start, m->len, MADV_HUGEPAGE))
 		return -errno;
@@ -91,7 +100,7 @@ static int make_thp(struct memory *m)
 
 static int make_hugetlb(struct memory *m)
 {
-	place(m, HUGE_PAGE_SIZE);
+	place(m, hugetlb_size());
 	m->missing = "CONFIG_HUGETLBFS";
 	if (map_over(m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
 		     MAP_HUGETLB, -1))
@@ -102,7 +111,7 @@ static int make_hugetlb(struct memory *m)
 
 static int make_hugetlb_shared(struct memory *m)
 {
-	place(m, HUGE_PAGE_SIZE);
+	place(m, hugetlb_size());
 	m->missing = "CONFIG_HUGETLBFS";
 	if (map_over(m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS |
 		     MAP_HUGETLB, -1))
@@ -352,7 +361,7 @@ static void destroy(struct memory *m)
 		memcpy(m->start, m->backup, m->len);
 	free(m->backup);
 	if (m->len)
-		munmap(m->start - HUGE_PAGE_SIZE, 2 * HUGE_PAGE_SIZE + m->len);
+		munmap(m->start - margin(), 2 * margin() + m->len);
 	if (m->fd >= 0)
 		close(m->fd);
 	memset(m, 0, sizeof(*m));

@@ -111,7 +111,7 @@ FIXTURE_SETUP(poison)
 		close(fd);
 		break;
 	case PART_OF_HUGE:
-		self->len = HUGE_PAGE_SIZE;
+		self->len = thp_size();
 		self->p = map_aligned(self->len, self->len,
 				      PROT_READ | PROT_WRITE,
 				      MAP_PRIVATE | MAP_ANONYMOUS);
@@ -121,7 +121,7 @@ FIXTURE_SETUP(poison)
 	case HUGETLB:
 		if (set_knobs(&hugetlb, 1))
 			SKIP(return, "needs CONFIG_HUGETLBFS");
-		self->len = HUGE_PAGE_SIZE;
+		self->len = hugetlb_size();
 		self->p = map(self->len, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
 		break;

@@ -40,7 +40,7 @@ static void area_create(struct area *area, enum kind kind)
 {
 	memset(area, 0, sizeof(*area));
 	area->kind = kind;
-	area->stride = kind == HUGE_ZERO_PAGE ? HUGE_PAGE_SIZE : page_size();
+	area->stride = kind == HUGE_ZERO_PAGE ? thp_size() : page_size();
 	area->nr = kind == HUGE_ZERO_PAGE ? NR_HUGE_PAGES : NR_PAGES;
 	area->len = area->nr * area->stride;
 	area->fd = -1;
