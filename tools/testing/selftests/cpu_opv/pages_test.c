@@ -3,8 +3,10 @@
  * Operands in every kind of page, on every path through the kernel.
  */
 
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/swap.h>
+#include <sys/vfs.h>
 
 #include "memory_test.h"
 
@@ -25,7 +27,8 @@
 #define FIRMWARE_PAGE		0x3000
 
 #define TMPFS_FILE		"/tmp/file"
-#define EXT4_FILE		"/tmp/ext4/file"
+#define EXT4_DIR		"/tmp/ext4"
+#define EXT4_FILE		EXT4_DIR "/file"
 #define SWAP_DEVICE		"/dev/zram0"
 
 /* Memory under test, with an ordinary page before and behind it. */
@@ -183,20 +186,27 @@ static int make_tmpfs_private(struct memory *m)
 			MAP_PRIVATE);
 }
 
+/* The directory is there even if the file system is not. */
+static int open_ext4(struct memory *m)
+{
+	struct statfs fs;
+
+	m->missing = "CONFIG_EXT4_FS, CONFIG_BLK_DEV_LOOP, mkfs.ext4";
+	if (statfs(EXT4_DIR, &fs) || fs.f_type != EXT4_SUPER_MAGIC)
+		return -1;
+	return open(EXT4_FILE, O_RDWR | O_CREAT, 0600);
+}
+
 static int make_ext4(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_EXT4_FS, CONFIG_BLK_DEV_LOOP, mkfs.ext4";
-	return map_file(m, open(EXT4_FILE, O_RDWR | O_CREAT, 0600),
-			MAP_SHARED);
+	return map_file(m, open_ext4(m), MAP_SHARED);
 }
 
 static int make_ext4_private(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_EXT4_FS, CONFIG_BLK_DEV_LOOP, mkfs.ext4";
-	return map_file(m, open(EXT4_FILE, O_RDWR | O_CREAT, 0600),
-			MAP_PRIVATE);
+	return map_file(m, open_ext4(m), MAP_PRIVATE);
 }
 
 /* A block is allocated when the page is first written. */
@@ -829,7 +839,8 @@ static void make_file_systems(void)
 		"truncate -s 8M /tmp/image",
 		"mkfs.ext4 -q -O ^has_journal /tmp/image",
 		"mkdir /tmp/ext4",
-		"mount -o loop /tmp/image /tmp/ext4",
+		/* The kernel may refuse -o loop: that has the device open. */
+		"device=$(losetup -f --show /tmp/image) && mount $device /tmp/ext4 && losetup -d $device",
 	};
 
 	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
