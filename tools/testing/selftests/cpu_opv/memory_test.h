@@ -185,6 +185,12 @@ static inline bool pins_are(long expected)
 	return false;
 }
 
+static inline void spin(int turns)
+{
+	while (turns-- > 0)
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 static inline double now(void)
 {
 	struct timespec ts;

@@ -246,12 +246,6 @@ static void wait_for(int *value, int expected)
 			sched_yield();
 }
 
-static void spin(int turns)
-{
-	while (turns-- > 0)
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
 /* On the CPU of the vector: write, then look whether the vector has run. */
 static void *write_first(void *arg)
 {
