@@ -85,6 +85,9 @@
 #ifndef PROBES
 #define PROBES 1
 #endif
+#ifndef HOTPLUG
+#define HOTPLUG 1
+#endif
 byte moves, preemptions, probes;	/* how often they still do */
 
 byte cpu_active = ALL, cpu_online = ALL;
@@ -102,7 +105,9 @@ bool queued = true;		/* on_rq */
 bool running;			/* on_cpu */
 bool asleep;			/* a sleeping task is queued while its dequeue is delayed */
 bool waking;			/* TASK_WAKING, on a wake list of its CPU */
+bool migrating;			/* TASK_ON_RQ_MIGRATING, between two runqueues */
 bool preempt_off;
+bool traced;			/* a tracing program runs in its context */
 byte pending;			/* migration_pending: whose, 0: none */
 
 #define cpus_ptr (narrow == WIDE -> mask : bit(narrow))
@@ -117,7 +122,8 @@ byte pending;			/* migration_pending: whose, 0: none */
 typedef set_affinity_pending {
 	bool stop;		/* its stop work is in use */
 	bool done;
-	byte dest
+	byte dest;
+	byte refs
 };
 set_affinity_pending pend[CHANGES + 1];
 
@@ -132,7 +138,7 @@ bool disturbed = true;		/* something has happened since the last attempt began *
 bool arrived;			/* moved to X, and nothing has taken it away since */
 byte setter;			/* who set the mask; 0: that change is over */
 bool stranded;			/* see __migrate_task() */
-byte unfinished;		/* how many of the changes and of hotplug have not ended */
+byte started, unfinished;	/* how many changes have begun, how many and hotplug not ended */
 bool returned;
 
 /* ---- stop works -------------------------------------------------------------- */
@@ -236,7 +242,7 @@ inline arrive_cpu_stop(c, r)
 			if
 			:: with(ARRIVE_ACTIVE) && !(cpu_active & bit(X)) -> r = EBUSY
 			:: else ->
-				assert(!running && !disabled && !waking);
+				assert(!running && !disabled && !waking && !migrating);
 				r = OK;
 				cpu = X;
 				queued = true;
@@ -325,6 +331,7 @@ end:	do
 		fi
 	   }
 	   atomic {
+		!migrating ->
 		if
 		:: work == ARRIVE ->
 			/* cpu_stop_signal_done() */
@@ -352,6 +359,8 @@ proctype change(byte me)
 
 	/* __set_cpus_allowed_ptr_locked(), affine_move_task(): under pi_lock and rq->lock */
 	atomic {
+		!migrating && started == me - 1 ->
+		started++;
 		select(new : 1 .. ALL);
 		valid = new & (counts(VALID_COUNTS) -> cpu_online : cpu_active);
 		if
@@ -387,6 +396,7 @@ proctype change(byte me)
 		fi;
 		on = pending;
 		pend[on].dest = dest;
+		pend[on].refs++;
 		if
 		:: running || waking ->
 			rq = cpu;
@@ -410,15 +420,22 @@ proctype change(byte me)
 		fi;
 		new = 0; valid = 0; dest = 0;
 		if
-		:: stop -> skip
-		:: else -> goto wait
+		:: pend[on].done -> goto end
+		:: !pend[on].done && !stop -> goto wait
+		:: else
 		fi
 	}
+	/* stop_one_cpu_nowait() */
 	atomic { works[rq]!MIGRATE, on; queueing--; rq = 0; stop = false }
 wait:	atomic {
 		/* wait_for_completion() */
 		pend[on].done ->
-		assert(on != me || !pend[me].stop);
+end:		assert(on != me || !pend[me].stop);
+		pend[on].refs--;
+		if
+		:: !pend[on].refs -> pend[on].done = false; pend[on].dest = 0
+		:: else
+		fi;
 out:		if
 		:: setter == me -> setter = 0
 		:: else
@@ -450,11 +467,11 @@ proctype hotplug()
 		dying = true
 	}
 	/* synchronize_rcu(), balance_hotplug_wait() */
-	!((queued || waking || disabled) && cpu == c);
+	!((queued || waking || migrating || disabled) && cpu == c);
 	/* take_cpu_down(), sched_cpu_dying(): in stop_machine(), no CPU has preemption disabled */
 	atomic {
 		!preempt_off && !queueing && !stopping[c] && len(works[c]) == 0 ->
-		assert(!((queued || waking || disabled) && cpu == c));
+		assert(!((queued || waking || migrating || disabled) && cpu == c));
 		cpu_online = cpu_online & ~bit(c);
 		dying = false
 	}
@@ -469,6 +486,9 @@ proctype hotplug()
 
 /* ---- the scheduler ------------------------------------------------------------ */
 
+/* balance_push(): the CPU is on its way down, and the task is not pinned there */
+#define pushes (dying && !(cpu_active & bit(cpu)) && !counts(PUSH_COUNTS))
+
 /* Whatever may happen to the task while it does nothing itself. */
 proctype scheduler()
 {
@@ -478,12 +498,13 @@ end:	do
 	/* __schedule() picks the task, balance_push() */
 	:: atomic {
 		queued && !running && !stopping[cpu] && len(works[cpu]) == 0 &&
-		(asleep || (dying && !(cpu_active & bit(cpu)) && !counts(PUSH_COUNTS)) || !(busy && cpu == X && !disabled)) ->
+		(asleep || pushes || disabled || !(busy && cpu == X)) ->
 		if
 		/* the delayed dequeue */
 		:: asleep -> queued = false
-		:: !asleep && dying && !(cpu_active & bit(cpu)) && !counts(PUSH_COUNTS) -> works[cpu]!PUSH, 0
-		:: else -> running = true
+		:: !asleep && pushes -> works[cpu]!PUSH, 0
+		:: !asleep && !pushes -> running = true
+		:: !asleep && !pushes && !disabled && cpu == X -> busy = true
 		fi
 	   }
 	/* sched_ttwu_pending(): under rq->lock */
@@ -494,71 +515,76 @@ end:	do
 		preemptions = (preemptions -> preemptions - 1 : 0);
 		switch_out()
 	   }
-	/* The load balancer, RT and DL push and pull: under the locks of both runqueues */
+	/* The load balancer: under the lock of the one runqueue, then of the other */
 	:: atomic {
-		queued && !running && moves && !(is_migration_disabled && with(BALANCER_LEAVES)) && !disabled &&
+		queued && !running && moves && !disabled && !(narrow != WIDE && with(BALANCER_LEAVES)) &&
 		(mask & cpu_active & ~bit(cpu)) ->
 		moves--;
 		disturbed = true;
-		any_of(mask & cpu_active & ~bit(cpu), dest);
-		cpu = dest;
-		dest = 0
+		dest = mask & cpu_active & ~bit(cpu);
+		any_of(dest, cpu);
+		dest = 0;
+		queued = false;
+		migrating = true
 	   }
-	:: atomic { !busy -> busy = true }
+	:: atomic { migrating -> migrating = false; queued = true }
 	od
 }
 
-/* ---- the call ------------------------------------------------------------------ */
+/* ---- in the context of the task ------------------------------------------------- */
 
 /* It runs, and where it may. */
-#define RUN running -> assert((cpu_online & bit(cpu)) && ((mask & bit(cpu)) || setter || stranded))
+#define RUN(who) running && traced == who -> \
+	assert((cpu_online & bit(cpu)) && ((mask & bit(cpu)) || setter || stranded))
 
-/* migrate_enable(): @queue is set when a stop work is to be queued */
-inline migrate_enable(off, queue)
+/* migrate_enable(), with preemption disabled */
+inline migrate_enable(who, off, queue)
 {
 	/* ___migrate_enable(), affine_move_task(): under pi_lock and rq->lock */
 	atomic {
-		RUN;
+		RUN(who);
 		off = preempt_off;
 		preempt_off = true;
 		if
 		:: narrow != WIDE && (with(ENABLE_WIDENS) || (mask & cpu_online)) ->
 			narrow = WIDE;
 			if
-			:: mask & bit(cpu) ->
-				if
-				:: pending && !pend[pending].stop -> complete_pending()
-				:: else
-				fi
-			:: else ->
-				assert(pending || stranded);
-				if
-				:: pending && !pend[pending].stop -> pend[pending].stop = true; queue = true
-				:: else
-				fi
+			:: pending && !pend[pending].stop && (mask & bit(cpu)) -> complete_pending()
+			:: pending && !pend[pending].stop && !(mask & bit(cpu)) -> pend[pending].stop = true; queue = true
+			:: else -> assert(pending || (mask & bit(cpu)) || stranded)
 			fi
 		:: else
 		fi
 	}
 	atomic {
 		if
+		/* stop_one_cpu_nowait() */
 		:: queue -> works[cpu]!MIGRATE, pending; queue = false
 		:: else
-		fi
+		fi;
+		disabled = 0;
+		preempt_off = off;
+		off = false
 	}
-	atomic { disabled = 0; preempt_off = off; off = false }
 }
 
-/* A tracing program, in the context of the task. */
-inline probe()
+/* A program that disables migration, at any moment; nested in another such section it would do nothing. */
+proctype tracing()
 {
-	if
-	:: probes ->
-		atomic { RUN; probes--; disturbed = true; disabled = 1 }
-		arrived = false;
-		migrate_enable(off, queue)
-	:: true
-	fi
+	bool off, queue;
+
+end:	do
+	:: atomic {
+		running && probes && !disabled ->
+		probes--;
+		traced = true;
+		disabled = 1;
+		disturbed = true;
+		arrived = false
+	   }
+	   migrate_enable(true, off, queue);
+	   atomic { RUN(true); traced = false }
+	od
 }
 
 proctype preempt_disable_on_cpu()
@@ -566,20 +592,18 @@ proctype preempt_disable_on_cpu()
 	byte c;
 	bool off, queue;
 
-again:	probe();
-	atomic {
-		RUN;
+again:	atomic {
+		RUN(false);
 		preempt_off = true;
 		if
-		:: narrow == WIDE || !with(CALLER_WIDENS) -> goto widened
-		:: else -> disabled = 1
+		:: narrow != WIDE && with(CALLER_WIDENS) -> disabled = 1
+		:: else -> goto wide
 		fi
 	}
-	migrate_enable(off, queue);
-widened:
+	migrate_enable(false, off, queue);
 	atomic {
-		RUN;
-		if
+		RUN(false);
+wide:		if
 		:: cpu == X -> ret = OK; goto out
 		:: else
 		fi;
@@ -588,7 +612,7 @@ widened:
 		preempt_off = false
 	}
 	atomic {
-		RUN;
+		RUN(false);
 		/* fatal_signal_pending() */
 		if
 		:: ret = EINTR; goto out
@@ -597,22 +621,20 @@ widened:
 		assert(disturbed);
 		disturbed = false
 	}
-	probe();
 	/* cpu_stop_queue_work() */
 	atomic {
-		RUN;
+		RUN(false);
 		if
 		:: cpu_online & bit(c) -> works[c]!ARRIVE, 0
 		:: else -> c = 0; goto again
 		fi
 	}
-	probe();
 	/* cond_resched(): the stopper of this CPU comes first; wait_for_completion() */
 	atomic {
-		running && !(c == cpu && len(works[c]) > 0) ->
+		running && !traced && !(c == cpu && len(works[c]) > 0) ->
 		c = 0;
 		if
-		:: done
+		:: done -> goto completed
 		:: else ->
 			asleep = true;
 			if
@@ -624,8 +646,8 @@ widened:
 		fi
 	}
 	atomic {
-		RUN;
-		assert(done);
+		RUN(false);
+completed:	assert(done);
 		done = false;
 		if
 		:: ret == OK || ret == EAGAIN && !pending -> ret = NONE; goto again
@@ -634,15 +656,17 @@ widened:
 		fi
 	}
 	/* It tries again as long as a change is pending, for whose end it does not wait. */
-	atomic { running && !pending -> disturbed = true; goto again }
+	atomic { running && !traced && !pending -> disturbed = true; goto again }
 out:	atomic {
-		RUN;
-		assert(narrow == WIDE || disabled);
+		RUN(false);
+		assert(narrow == WIDE);
 		assert((ret == OK) == preempt_off);
 		assert(ret != OK || cpu == X);
-		returned = true
+		returned = true;
+		/* What comes later is not of the call. */
+		moves = 0; preemptions = 0; probes = 0
 	}
-	atomic { preempt_off = false }
+	atomic { running && !traced -> preempt_off = false }
 }
 
 init
@@ -658,10 +682,12 @@ init
 		for (i : 1 .. unfinished) { run change(i) }
 		i = 0;
 		if
-		:: unfinished++; run hotplug()
+		:: HOTPLUG -> unfinished++; run hotplug()
 		:: true
 		fi;
+		any_of(mask, cpu);
 		run scheduler();
+		run tracing();
 		run preempt_disable_on_cpu()
 	}
 	/* Nothing else can happen any more. */
