@@ -10,7 +10,7 @@ FLAVOUR := $(CONFIG)
 endif
 
 .PHONY: help run check vm shell kernel kselftest mutants soak preemptoff lint bench patches patches-check
-.PHONY: tools source series host-test abi-test each-patch clean distclean
+.PHONY: tools source series host-test model abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -29,6 +29,7 @@ help:
 	@echo '  make soak MINUTES=n  random load of all kinds with CPU hotplug, for n minutes (default: 5)'
 	@echo '  make preemptoff      how long vectors disable preemption, in instructions, also under that load'
 	@echo '  make host-test       the pure modules tested on the host'
+	@echo '  make model           a model of the arrival on a CPU, checked over all interleavings'
 	@echo '  make abi-test        the layout of the ABI checked for several targets'
 	@echo '  make lint            rustfmt, clippy, rustdoc, checkpatch, kernel-doc, shellcheck'
 	@echo '  make bench           the benchmark: instructions per call; PROFILE=1 also tells where'
@@ -87,6 +88,9 @@ preemptoff: series
 host-test: tools
 	@scripts/host-test
 
+model: tools
+	@scripts/model
+
 abi-test: series
 	@scripts/abi-test
 
@@ -112,7 +116,7 @@ each-patch: series
 	@scripts/each-patch
 
 clean:
-	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/vm build/log build/kvm-verdict
+	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/model build/vm build/log build/kvm-verdict
 
 distclean:
 	@scripts/distclean
