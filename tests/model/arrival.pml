@@ -66,64 +66,64 @@
 #define NUMBER(hook) PASTE(HOOK_, hook)
 #define with(hook) (NUMBER(WITHOUT) != HOOK_ ## hook)
 
+#define when(condition, statement) if :: condition -> statement :: else fi
+
+/* How often each disturbance happens at most. */
+#ifndef CHANGES
+#define CHANGES 2
+#endif
+#ifndef HOTPLUG
+#define HOTPLUG 1
+#endif
+#define MOVES 1
+#define PREEMPTIONS 1
+#define PROBES 1
+byte moves, preemptions, probes;
+
 /* CPU 0 is always there. Either of the others may go down, X is one of them. */
 #define NR_CPUS 3
 #define X 1
 #define ALL 7
 #define bit(c) (1 << (c))
 
-/* How often each disturbance happens at most. */
-#ifndef CHANGES
-#define CHANGES 2
-#endif
-#ifndef MOVES
-#define MOVES 1
-#endif
-#ifndef PREEMPTIONS
-#define PREEMPTIONS 1
-#endif
-#ifndef PROBES
-#define PROBES 1
-#endif
-#ifndef HOTPLUG
-#define HOTPLUG 1
-#endif
-byte moves, preemptions, probes;	/* how often they still do */
-
 byte cpu_active = ALL, cpu_online = ALL;
-bool dying;			/* the CPU that is not active is on its way down */
-bool busy;			/* other tasks keep X for themselves from now on */
+/* cpu_dying(): the CPU that is not active is on its way down. */
+bool dying;
+/* Others keep X for themselves from now on. */
+bool busy;
 
 /* ---- the task ---------------------------------------------------------------- */
 
+/* task_cpu(), cpus_mask */
+byte cpu, mask = ALL;
+/* cpus_ptr: &cpus_mask, or the mask of that CPU alone */
 #define WIDE NR_CPUS
-byte cpu;			/* task_cpu() */
-byte mask = ALL;		/* cpus_mask */
-byte narrow = WIDE;		/* cpus_ptr: &cpus_mask, or the mask of that CPU */
-byte disabled;			/* migration_disabled */
-bool queued = true;		/* on_rq */
-bool running;			/* on_cpu */
-bool asleep;			/* a sleeping task is queued while its dequeue is delayed */
-bool waking;			/* TASK_WAKING, on a wake list of its CPU */
-bool migrating;			/* TASK_ON_RQ_MIGRATING, between two runqueues */
+byte narrow = WIDE;
+/* migration_disabled */
+byte disabled;
+/* migration_pending: the number of that change */
+byte pending;
+/* on_rq, on_cpu; a task that sleeps is queued as long as its dequeue is delayed. */
+bool queued = true, running, asleep;
+/* TASK_WAKING: on a wake list of its CPU. TASK_ON_RQ_MIGRATING: between two runqueues. */
+bool waking, migrating;
 bool preempt_off;
-bool traced;			/* a tracing program runs in its context */
-byte pending;			/* migration_pending: whose, 0: none */
+/* A tracing program runs in its context. */
+bool traced;
 
-#define cpus_ptr (narrow == WIDE -> mask : bit(narrow))
 #define arriving (narrow != WIDE && !disabled)
-#define is_migration_disabled (disabled || narrow != WIDE)
+/* What is_migration_disabled() was, and still is with the hook: the count alone. */
 #define counts(hook) (disabled || (!with(hook) && narrow != WIDE))
+#define is_migration_disabled (disabled || narrow != WIDE)
 
-/* is_cpu_allowed(), under pi_lock */
+/* is_cpu_allowed(): under pi_lock */
+#define cpus_ptr (narrow == WIDE -> mask : bit(narrow))
 #define allowed(c) (cpus_ptr & (counts(ALLOWED_COUNTS) -> cpu_online : cpu_active) & bit(c))
 
-/* struct set_affinity_pending of each change */
+/* struct set_affinity_pending of each change; stop: its stop work is in use */
 typedef set_affinity_pending {
-	bool stop;		/* its stop work is in use */
-	bool done;
-	byte dest;
-	byte refs
+	bool stop, done;
+	byte dest, refs
 };
 set_affinity_pending pend[CHANGES + 1];
 
@@ -134,27 +134,34 @@ mtype ret = NONE;
 
 /* ---- what only the check knows ----------------------------------------------- */
 
-bool disturbed = true;		/* something has happened since the last attempt began */
-bool arrived;			/* moved to X, and nothing has taken it away since */
-byte setter;			/* who set the mask; 0: that change is over */
-bool stranded;			/* see __migrate_task() */
-byte started, unfinished;	/* how many changes have begun, how many and hotplug not ended */
+/* Something has happened since the last attempt began. */
+bool disturbed = true;
+/* The task was moved to X, and nothing has taken that away since. */
+bool arrived;
+/* Who set the mask, as long as that change is not over. */
+byte setter;
+/* See __migrate_task(). */
+bool stranded;
+/* How many changes have begun; how many have not ended, hotplug included. */
+byte started, unfinished;
 bool returned;
 
 /* ---- stop works -------------------------------------------------------------- */
 
 mtype = { ARRIVE, MIGRATE, PUSH };
 chan works[NR_CPUS] = [CHANGES + 2] of { mtype, byte };
-bool stopping[NR_CPUS];		/* the stopper of this CPU is between two steps */
-byte queueing;			/* sections with preemption disabled that will queue a work */
+/* The stopper of this CPU is between two steps. */
+bool stopping[NR_CPUS];
+/* Sections with preemption disabled that are to queue a work. */
+byte queueing;
 
-/* A mask's CPUs, one of them; the mask is not empty. */
+/* Any CPU of a mask that is not empty */
 inline any_of(set, c)
 {
 	if
-	:: (set) & bit(0) -> c = 0
-	:: (set) & bit(1) -> c = 1
-	:: (set) & bit(2) -> c = 2
+	:: set & bit(0) -> c = 0
+	:: set & bit(1) -> c = 1
+	:: set & bit(2) -> c = 2
 	fi
 }
 
@@ -162,10 +169,7 @@ inline any_of(set, c)
 inline switch_out()
 {
 	running = false;
-	if
-	:: disabled && narrow == WIDE -> narrow = cpu
-	:: else
-	fi
+	when(disabled && narrow == WIDE, narrow = cpu)
 }
 
 inline complete_pending()
@@ -175,7 +179,7 @@ inline complete_pending()
 	disturbed = true
 }
 
-/* select_fallback_rq(), under pi_lock; it takes rq->lock to change a mask */
+/* select_fallback_rq(): under pi_lock, and rq->lock while it changes a mask */
 inline select_fallback_rq(c)
 {
 	if
@@ -184,12 +188,8 @@ inline select_fallback_rq(c)
 		narrow = WIDE
 	:: else
 	fi;
-	if
-	:: allowed(0) || allowed(1) || allowed(2)
-	:: else ->
-		/* set_cpus_allowed_force() */
-		mask = ALL
-	fi;
+	/* set_cpus_allowed_force() */
+	when(!(allowed(0) || allowed(1) || allowed(2)), mask = ALL);
 	/* BUG() */
 	assert(allowed(0) || allowed(1) || allowed(2));
 	if
@@ -203,20 +203,16 @@ inline select_fallback_rq(c)
 inline wake_up(c)
 {
 	if
-	:: asleep && queued ->
-		/* ttwu_runnable(): the delayed dequeue is called off */
-		asleep = false
+	/* ttwu_runnable(): the delayed dequeue is called off. */
+	:: asleep && queued -> asleep = false
 	:: asleep && !queued ->
 		asleep = false;
 		/* select_task_rq() */
 		if
-		:: !disabled && (narrow == WIDE || !with(WAKEUP_STAYS)) -> any_of(mask, c)
+		:: narrow == WIDE || !with(WAKEUP_STAYS) -> any_of(mask, c)
 		:: else -> c = narrow
 		fi;
-		if
-		:: allowed(c)
-		:: else -> select_fallback_rq(c)
-		fi;
+		when(!allowed(c), select_fallback_rq(c));
 		cpu = c;
 		if
 		:: queued = true
@@ -228,63 +224,44 @@ inline wake_up(c)
 }
 
 /* arrive_cpu_stop(): under pi_lock and the locks of both runqueues in turn */
+#define not_now(c) (with(ARRIVE_RQ) && cpu != c || with(ARRIVE_QUEUED) && !queued || \
+	with(ARRIVE_DISABLED) && is_migration_disabled || with(ARRIVE_PENDING) && pending)
+#define excluded (with(ARRIVE_MASK) && !(mask & bit(X)))
+#define inactive (with(ARRIVE_ACTIVE) && !(cpu_active & bit(X)))
 inline arrive_cpu_stop(c, r)
 {
 	if
-	:: with(ARRIVE_RQ) && cpu != c -> r = EAGAIN
-	:: with(ARRIVE_QUEUED) && !queued -> r = EAGAIN
-	:: with(ARRIVE_DISABLED) && is_migration_disabled -> r = EAGAIN
-	:: with(ARRIVE_PENDING) && pending -> r = EAGAIN
+	:: not_now(c) -> r = EAGAIN
+	:: !not_now(c) && excluded -> r = EINVAL
+	:: !not_now(c) && !excluded && inactive -> r = EBUSY
 	:: else ->
-		if
-		:: with(ARRIVE_MASK) && !(mask & bit(X)) -> r = EINVAL
-		:: else ->
-			if
-			:: with(ARRIVE_ACTIVE) && !(cpu_active & bit(X)) -> r = EBUSY
-			:: else ->
-				assert(!running && !disabled && !waking && !migrating);
-				r = OK;
-				cpu = X;
-				queued = true;
-				narrow = X;
-				arrived = true
-			fi
-		fi
+		assert(!running && !disabled && !waking && !migrating);
+		r = OK;
+		cpu = X;
+		queued = true;
+		narrow = X;
+		arrived = true
 	fi
 }
 
-/* migration_cpu_stop() for a change of the affinity: under pi_lock and rq->lock */
+/* migration_cpu_stop() for change @i: under pi_lock and rq->lock */
 inline migration_cpu_stop(c, i, chase)
 {
-	if
-	:: waking && cpu == c ->
-		/* flush_smp_call_function_queue() */
-		waking = false;
-		queued = true
-	:: else
-	fi;
+	/* flush_smp_call_function_queue() */
+	when(waking && cpu == c, waking = false; queued = true);
 	assert(pending == i);
 	if
 	:: cpu == c && is_migration_disabled
 	:: cpu == c && !is_migration_disabled ->
 		complete_pending();
 		if
-		:: !(mask & bit(c)) && queued ->
-			/*
-			 * __migrate_task(): where the CPU has become inactive meanwhile
-			 * the task stays where it is, and so it is upstream.
-			 */
-			if
-			:: allowed(pend[i].dest) -> cpu = pend[i].dest; disturbed = true
-			:: else -> stranded = true
-			fi
+		/* __migrate_task(): as upstream, it stays where it is if @dest has become inactive. */
+		:: !(mask & bit(c)) && queued && allowed(pend[i].dest) -> cpu = pend[i].dest
+		:: !(mask & bit(c)) && queued && !allowed(pend[i].dest) -> stranded = true
 		:: else
 		fi
-	:: cpu != c ->
-		if
-		:: (with(CHASE_MASK) -> mask : cpus_ptr) & bit(cpu) -> complete_pending()
-		:: else -> chase = true
-		fi
+	:: cpu != c && ((with(CHASE_MASK) -> mask : cpus_ptr) & bit(cpu)) -> complete_pending()
+	:: else -> chase = true
 	fi;
 	pend[i].stop = chase
 }
@@ -296,52 +273,38 @@ inline balance_push_cpu_stop(c, dest)
 	arrived = false;
 	disturbed = true;
 	select_fallback_rq(dest);
-	if
-	:: cpu == c && queued && allowed(dest) -> cpu = dest
-	:: else
-	fi
+	when(cpu == c && queued && allowed(dest), cpu = dest)
 }
 
-/* cpu_stopper_thread(): nothing of a lower class runs on its CPU meanwhile */
+/* cpu_stopper_thread(): nothing of a lower class runs on its CPU meanwhile. */
 proctype stopper(byte c)
 {
 	mtype work, r;
 	byte i, dest;
 	bool chase;
 
-end:	do
+	do
 	:: atomic {
-		len(works[c]) > 0 && !(running && cpu == c && preempt_off) ->
-		works[c]?work, i;
-		if
-		:: running && cpu == c -> switch_out()
-		:: else
-		fi;
+		len(works[c]) && !(running && cpu == c && preempt_off) ->
+		works[c]?work(i);
+		when(running && cpu == c, switch_out());
 		if
 		:: work == ARRIVE -> arrive_cpu_stop(c, r)
 		:: work == MIGRATE -> migration_cpu_stop(c, i, chase)
 		:: work == PUSH -> balance_push_cpu_stop(c, dest)
 		fi;
 		dest = 0;
-		if
-		:: work == ARRIVE || chase ->
-			stopping[c] = true;
-			queueing = queueing + chase
-		:: else -> goto next
-		fi
+		when(work != ARRIVE && !chase, goto next);
+		stopping[c] = true;
+		queueing = queueing + chase
 	   }
 	   atomic {
 		!migrating ->
 		if
-		:: work == ARRIVE ->
-			/* cpu_stop_signal_done() */
-			ret = r;
-			done = true;
-			wake_up(dest)
-		:: else ->
-			/* stop_one_cpu_nowait() */
-			works[cpu]!MIGRATE, i;
-			queueing--
+		/* cpu_stop_signal_done() */
+		:: work == ARRIVE -> ret = r; done = true; wake_up(dest)
+		/* stop_one_cpu_nowait() */
+		:: else -> works[cpu]!MIGRATE(i); queueing--
 		fi;
 		stopping[c] = false;
 next:		work = 0; r = 0; i = 0; dest = 0; chase = false
@@ -351,7 +314,7 @@ next:		work = 0; r = 0; i = 0; dest = 0; chase = false
 
 /* ---- changes of the affinity ------------------------------------------------- */
 
-/* __set_cpus_allowed_ptr(): one of all nonempty masks */
+/* __set_cpus_allowed_ptr() with each of the masks */
 proctype change(byte me)
 {
 	byte new, valid, dest, rq, on;
@@ -363,37 +326,23 @@ proctype change(byte me)
 		started++;
 		select(new : 1 .. ALL);
 		valid = new & (counts(VALID_COUNTS) -> cpu_online : cpu_active);
-		if
-		:: new == mask || !valid -> goto out
-		:: else
-		fi;
+		when(new == mask || !valid, goto out);
 		any_of(valid, dest);
 		disturbed = true;
 
 		/* set_cpus_allowed_common() */
-		if
-		:: with(MASK_WIDENS) && arriving && !(new & bit(narrow)) ->
-			narrow = WIDE;
-			arrived = false
-		:: else
-		fi;
+		when(with(MASK_WIDENS) && arriving && !(new & bit(narrow)), narrow = WIDE; arrived = false);
 		mask = new;
 		setter = me;
 		stranded = false;
 
 		if
 		:: mask & bit(cpu) ->
-			if
-			:: pending && !pend[pending].stop -> complete_pending()
-			:: else
-			fi;
+			when(pending && !pend[pending].stop, complete_pending());
 			goto out
 		:: else
 		fi;
-		if
-		:: !pending -> pending = me
-		:: else
-		fi;
+		when(!pending, pending = me);
 		on = pending;
 		pend[on].dest = dest;
 		pend[on].refs++;
@@ -403,43 +352,25 @@ proctype change(byte me)
 			stop = !pend[on].stop;
 			pend[on].stop = true;
 			queueing = queueing + stop
-		:: else ->
-			if
-			:: !is_migration_disabled ->
-				if
-				/* move_queued_task() */
-				:: queued -> cpu = dest
-				:: else
-				fi;
-				if
-				:: !pend[on].stop -> complete_pending()
-				:: else
-				fi
-			:: else
-			fi
+		:: !running && !waking && !is_migration_disabled ->
+			/* move_queued_task() */
+			when(queued, cpu = dest);
+			when(!pend[on].stop, complete_pending())
+		:: else
 		fi;
 		new = 0; valid = 0; dest = 0;
-		if
-		:: pend[on].done -> goto end
-		:: !pend[on].done && !stop -> goto wait
-		:: else
-		fi
+		when(pend[on].done, goto over);
+		when(!stop, goto wait)
 	}
 	/* stop_one_cpu_nowait() */
-	atomic { works[rq]!MIGRATE, on; queueing--; rq = 0; stop = false }
+	atomic { works[rq]!MIGRATE(on); queueing--; rq = 0; stop = false }
 wait:	atomic {
 		/* wait_for_completion() */
 		pend[on].done ->
-end:		assert(on != me || !pend[me].stop);
+over:		assert(on != me || !pend[me].stop);
 		pend[on].refs--;
-		if
-		:: !pend[on].refs -> pend[on].done = false; pend[on].dest = 0
-		:: else
-		fi;
-out:		if
-		:: setter == me -> setter = 0
-		:: else
-		fi;
+		when(!pend[on].refs, pend[on].done = false; pend[on].dest = 0);
+out:		when(setter == me, setter = 0);
 		new = 0; valid = 0; dest = 0; rq = 0; on = 0;
 		unfinished--
 	}
@@ -451,26 +382,23 @@ proctype hotplug()
 {
 	byte c;
 
-	/* sched_cpu_deactivate(): by a thread of that CPU */
+	/* sched_cpu_deactivate(): by a thread of that CPU, which is not the task then */
 	atomic {
 		if
 		:: c = 1
 		:: c = 2
 		fi;
-		!(running && cpu == c && preempt_off) && !stopping[c] && len(works[c]) == 0 ->
+		!(running && cpu == c && preempt_off) && !stopping[c] && !len(works[c]) ->
 		disturbed = true;
-		if
-		:: running && cpu == c -> switch_out()
-		:: else
-		fi;
+		when(running && cpu == c, switch_out());
 		cpu_active = cpu_active & ~bit(c);
 		dying = true
 	}
 	/* synchronize_rcu(), balance_hotplug_wait() */
 	!((queued || waking || migrating || disabled) && cpu == c);
-	/* take_cpu_down(), sched_cpu_dying(): in stop_machine(), no CPU has preemption disabled */
+	/* take_cpu_down(), sched_cpu_dying(): stop_machine() waits for preemption to be enabled */
 	atomic {
-		!preempt_off && !queueing && !stopping[c] && len(works[c]) == 0 ->
+		!preempt_off && !queueing && !stopping[c] && !len(works[c]) ->
 		assert(!((queued || waking || migrating || disabled) && cpu == c));
 		cpu_online = cpu_online & ~bit(c);
 		dying = false
@@ -486,33 +414,34 @@ proctype hotplug()
 
 /* ---- the scheduler ------------------------------------------------------------ */
 
-/* balance_push(): the CPU is on its way down, and the task is not pinned there */
-#define pushes (dying && !(cpu_active & bit(cpu)) && !counts(PUSH_COUNTS))
+/* balance_push(): a CPU on its way down pushes the task away, unless it is pinned. */
+#define falling (dying && !(cpu_active & bit(cpu)))
+#define pushed (falling && !counts(PUSH_COUNTS))
 
-/* Whatever may happen to the task while it does nothing itself. */
+/* Whatever may happen to the task while it does nothing itself */
 proctype scheduler()
 {
-	byte dest;
+	byte set;
 
-end:	do
-	/* __schedule() picks the task, balance_push() */
+	do
+	/* __schedule() picks the task: under rq->lock */
 	:: atomic {
-		queued && !running && !stopping[cpu] && len(works[cpu]) == 0 &&
-		(asleep || pushes || disabled || !(busy && cpu == X)) ->
+		queued && !running && !stopping[cpu] && !len(works[cpu]) &&
+		(asleep || pushed || disabled || !(busy && cpu == X)) ->
 		if
-		/* the delayed dequeue */
+		/* The delayed dequeue */
 		:: asleep -> queued = false
-		:: !asleep && pushes -> works[cpu]!PUSH, 0
-		:: !asleep && !pushes -> running = true
-		:: !asleep && !pushes && !disabled && cpu == X -> busy = true
+		:: !asleep && pushed -> works[cpu]!PUSH(0)
+		:: !asleep && !pushed -> running = true
+		:: !asleep && !pushed && !disabled && cpu == X -> busy = true
 		fi
 	   }
 	/* sched_ttwu_pending(): under rq->lock */
 	:: atomic { waking -> waking = false; queued = true }
-	/* Preemption, which comes for sure on a CPU that pushes its tasks away */
+	/* Preemption, which is sure to come where tasks are pushed away */
 	:: atomic {
-		running && !preempt_off && (preemptions || dying && !(cpu_active & bit(cpu)) && !disabled) ->
-		preemptions = (preemptions -> preemptions - 1 : 0);
+		running && !preempt_off && (preemptions || falling && !disabled) ->
+		when(preemptions, preemptions--);
 		switch_out()
 	   }
 	/* The load balancer: under the lock of the one runqueue, then of the other */
@@ -521,9 +450,9 @@ end:	do
 		(mask & cpu_active & ~bit(cpu)) ->
 		moves--;
 		disturbed = true;
-		dest = mask & cpu_active & ~bit(cpu);
-		any_of(dest, cpu);
-		dest = 0;
+		set = mask & cpu_active & ~bit(cpu);
+		any_of(set, cpu);
+		set = 0;
 		queued = false;
 		migrating = true
 	   }
@@ -531,13 +460,13 @@ end:	do
 	od
 }
 
-/* ---- in the context of the task ------------------------------------------------- */
+/* ---- in the context of the task ------------------------------------------------ */
 
 /* It runs, and where it may. */
 #define RUN(who) running && traced == who -> \
 	assert((cpu_online & bit(cpu)) && ((mask & bit(cpu)) || setter || stranded))
 
-/* migrate_enable(), with preemption disabled */
+/* migrate_enable() */
 inline migrate_enable(who, off, queue)
 {
 	/* ___migrate_enable(), affine_move_task(): under pi_lock and rq->lock */
@@ -557,23 +486,20 @@ inline migrate_enable(who, off, queue)
 		fi
 	}
 	atomic {
-		if
 		/* stop_one_cpu_nowait() */
-		:: queue -> works[cpu]!MIGRATE, pending; queue = false
-		:: else
-		fi;
+		when(queue, works[cpu]!MIGRATE(pending); queue = false);
 		disabled = 0;
 		preempt_off = off;
 		off = false
 	}
 }
 
-/* A program that disables migration, at any moment; nested in another such section it would do nothing. */
+/* A program that disables migration, at any moment; within such a section it changes nothing. */
 proctype tracing()
 {
 	bool off, queue;
 
-end:	do
+	do
 	:: atomic {
 		running && probes && !disabled ->
 		probes--;
@@ -587,6 +513,7 @@ end:	do
 	od
 }
 
+/* The call; what ends it early is a fatal signal. */
 proctype preempt_disable_on_cpu()
 {
 	byte c;
@@ -595,55 +522,48 @@ proctype preempt_disable_on_cpu()
 again:	atomic {
 		RUN(false);
 		preempt_off = true;
-		if
-		:: narrow != WIDE && with(CALLER_WIDENS) -> disabled = 1
-		:: else -> goto wide
-		fi
+		when(narrow == WIDE || !with(CALLER_WIDENS), goto wide);
+		disabled = 1
 	}
 	migrate_enable(false, off, queue);
 	atomic {
 		RUN(false);
-wide:		if
-		:: cpu == X -> ret = OK; goto out
-		:: else
-		fi;
+wide:		when(cpu == X, ret = OK; goto out);
 		/* Once arrived, only what excludes X takes the task away from there. */
 		assert(!arrived);
 		preempt_off = false
 	}
+	/* fatal_signal_pending(); the CPU to stop */
 	atomic {
 		RUN(false);
-		/* fatal_signal_pending() */
 		if
 		:: ret = EINTR; goto out
 		:: c = cpu
 		fi;
+		/* Each attempt but the first has a cause. */
 		assert(disturbed);
 		disturbed = false
 	}
-	/* cpu_stop_queue_work() */
+	/* cpu_stop_queue_work(), or -ENOENT */
 	atomic {
 		RUN(false);
 		if
-		:: cpu_online & bit(c) -> works[c]!ARRIVE, 0
+		:: cpu_online & bit(c) -> works[c]!ARRIVE(0)
 		:: else -> c = 0; goto again
 		fi
 	}
 	/* cond_resched(): the stopper of this CPU comes first; wait_for_completion() */
 	atomic {
-		running && !traced && !(c == cpu && len(works[c]) > 0) ->
+		running && !traced && !(c == cpu && len(works[c])) ->
 		c = 0;
+		when(done, goto completed);
+		asleep = true;
 		if
-		:: done -> goto completed
-		:: else ->
-			asleep = true;
-			if
-			:: queued = false
-			/* sched_delayed */
-			:: true
-			fi;
-			switch_out()
-		fi
+		:: queued = false
+		/* sched_delayed */
+		:: true
+		fi;
+		switch_out()
 	}
 	atomic {
 		RUN(false);
@@ -673,19 +593,20 @@ init
 {
 	byte i;
 
+	/* Less may happen than is allowed, so that what did not happen cannot help. */
 	atomic {
 		select(moves : 0 .. MOVES);
 		select(preemptions : 0 .. PREEMPTIONS);
 		select(probes : 0 .. PROBES);
-		for (i : 0 .. NR_CPUS - 1) { run stopper(i) }
 		select(unfinished : 0 .. CHANGES);
+		any_of(mask, cpu);
+		for (i : 0 .. NR_CPUS - 1) { run stopper(i) }
 		for (i : 1 .. unfinished) { run change(i) }
 		i = 0;
 		if
 		:: HOTPLUG -> unfinished++; run hotplug()
 		:: true
 		fi;
-		any_of(mask, cpu);
 		run scheduler();
 		run tracing();
 		run preempt_disable_on_cpu()
