@@ -10,7 +10,7 @@ FLAVOUR := $(CONFIG)
 endif
 
 .PHONY: help run check vm shell kernel kselftest mutants soak preemptoff lint bench patches patches-check
-.PHONY: plan-run plan-check tools source series script-test host-test coverage rust-analyzer abi-test each-patch clean distclean
+.PHONY: plan-run plan-check tools source series script-test host-test model coverage rust-analyzer abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -31,6 +31,7 @@ help:
 	@echo '  make script-test     the scripts tested, on toy kernel trees (T="word..." only some)'
 	@echo '  make host-test       the pure modules tested on the host'
 	@echo '  make coverage        which of their lines these tests run: all, or it fails'
+	@echo '  make model           a model of the arrival on a CPU, checked over all interleavings'
 	@echo '  make abi-test        the layout of the ABI checked for several targets'
 	@echo '  make lint            rustfmt, shellcheck, checkpatch, kernel-doc; where the kernel is built, too:'
 	@echo '                       clippy, rustdoc, and whether a path leads to a panic'
@@ -104,6 +105,9 @@ coverage:
 rust-analyzer: series
 	@scripts/rust-analyzer
 
+model: tools
+	@scripts/model
+
 abi-test: series
 	@scripts/abi-test
 
@@ -129,7 +133,7 @@ each-patch: series
 	@scripts/each-patch
 
 clean:
-	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/vm build/log build/kvm-verdict
+	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/model build/vm build/log build/kvm-verdict
 
 distclean:
 	@scripts/distclean
