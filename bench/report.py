@@ -10,17 +10,24 @@ import sys
 
 # Instructions per call: the targets, by case.
 TARGETS = {
-    "add 8": 480,
-    "compare 8 + store 8": 620,
-    "compare 8 + memcpy 64 + store 8": 2600,
-    "16 x add 8 in one page": 2400,
-    "compare 4096": 3300,
-    "memcpy 4096": 2600,
-    "the limit": 5500,
-    "add 8 on the other CPU": 9300,
+    "add 8": 452,
+    "compare 8 + store 8": 562,
+    "compare that stops + add 8": 750,
+    "2 x add 8 in one page": 1350,
+    "memcpy 64, two pages": 1600,
+    "compare 8 + memcpy 64 + store 8": 3300,
+    "16 x add 8 in one page": 2200,
+    "compare 4096": 3106,
+    "memcpy 4096": 3600,
+    "the limit": 6200,
+    "add 8 in 9 pages": 7500,
+    "add 8 in 16 pages": 13500,
+    "the longest vector": None,
+    "add 8 on the other CPU": 7500,
+    "2 x add 8 on the other CPU": 9500,
 }
 # The same for the part of a call with preemption disabled.
-PREEMPT_OFF_TARGETS = {"the limit": 2500}
+PREEMPT_OFF_TARGETS = {"the limit": 2500, "the longest vector": 15000}
 
 # How much worse than the baseline a row may be.
 TOLERANCE = 0.03
@@ -133,9 +140,10 @@ def main():
     lines = []
     for row, old in of("target"):
         target = TARGETS[row.name]
-        missed += row.median > target
-        lines.append([row.name, str(row.median), row.spread, str(target),
-                      "met" if row.median <= target else f"+{100 * row.median / target - 100:.0f} %",
+        missed += bool(target) and row.median > target
+        lines.append([row.name, str(row.median), row.spread, str(target or ""),
+                      "" if not target else "met" if row.median <= target
+                      else f"+{100 * row.median / target - 100:.0f} %",
                       str(old.median) if old else "", ratio(row, old)]
                      + ([f"{times[row.key].median} ns"] if times else []))
         part = steps.get((row.name, "cpu_opv", "preemption off"))

@@ -588,7 +588,12 @@ TEST_F_TIMEOUT(late_event, soft_dirty, LONG_TIMEOUT)
 			SKIP(return, "needs CONFIG_MEM_SOFT_DIRTY");
 		start_one(&self->queued, path,
 			  cpu_op_arithmetic(CPU_ADD_OP, m->p, 1, 8));
-		EXPECT_EQ(0, set_knob(clear_refs, "4"));
+		/* A new mapping that is merged with this one counts as dirty. */
+		for (int i = 0; i < 100; i++) {
+			EXPECT_EQ(0, set_knob(clear_refs, "4"));
+			if (!(page_map(m->p) & PM_SOFT_DIRTY))
+				break;
+		}
 		EXPECT_EQ(VALUE, *m->p);
 		EXPECT_FALSE(page_map(m->p) & PM_SOFT_DIRTY);
 		EXPECT_TRUE(is_queued(&self->queued));

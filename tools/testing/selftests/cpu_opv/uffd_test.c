@@ -223,14 +223,12 @@ FIXTURE_TEARDOWN(uffd)
 }
 
 /* How many faults the loads from a number of pages give. */
-static int nr_load_faults(enum mode mode, enum path path, int pages)
+static int nr_load_faults(enum mode mode, int pages)
 {
 	switch (mode) {
 	case WRITE_PROTECTED:
-		return 0;
 	case WRITE_PROTECTED_FILE:
-		/* To pin a page that the first write replaces is to write. */
-		return path == PINNED ? pages : 0;
+		return 0;
 	default:
 		return pages;
 	}
@@ -244,7 +242,7 @@ TEST_F(uffd, load_is_resolved)
 {
 	for (int i = 0; i < 2 * NR_PATHS; i++) {
 		enum path path = i / 2;
-		int faults = nr_load_faults(variant->mode, path, 1 + i % 2);
+		int faults = nr_load_faults(variant->mode, 1 + i % 2);
 		uint64_t value = VALUE, found = 5;
 		struct handler handler = { .m = &self->m };
 		char *p;
