@@ -10,8 +10,9 @@
 #include "memory_test.h"
 
 /* Additions between the start of a vector and its loads, to take some time. */
-#define NR_ADDITIONS	8
+#define NR_ADDITIONS	12
 #define MAX_LEN		64
+#define NR_PAGES	4
 
 /* About as many turns of a loop as a call takes. */
 #define MAX_DELAY	10000
@@ -31,8 +32,8 @@ struct race {
 	int max_delay;
 	uint64_t *first;
 	uint64_t *second;
-	/* What the vector stores, in a page for all of it. */
-	uint64_t *count;
+	/* What the vector stores.  The sum is across the end of a page. */
+	char *sum;
 	uint64_t *found_first;
 	uint64_t *found_second;
 };
@@ -82,7 +83,7 @@ FIXTURE(order)
 
 FIXTURE_VARIANT(order)
 {
-	/* Which of the words are in the page that the vector stores to. */
+	/* Which of the words are in pages that the vector stores to. */
 	bool first_written;
 	bool second_written;
 	int flags;
@@ -146,22 +147,23 @@ FIXTURE_SETUP(order)
 		TH_LOG("this takes two CPUs");
 	}
 	allow_cpus(race->cpus, 1);
-	p = map(3 * page, PROT_READ | PROT_WRITE,
+	p = map(NR_PAGES * page, PROT_READ | PROT_WRITE,
 		variant->flags | MAP_ANONYMOUS, -1);
-	memset(p, 0, 3 * page);
+	memset(p, 0, NR_PAGES * page);
 	self->pages = p;
-	race->count = (uint64_t *)p;
-	race->found_first = (uint64_t *)(p + 2 * MAX_LEN);
-	race->found_second = (uint64_t *)(p + 4 * MAX_LEN);
-	race->first = (uint64_t *)(p + !variant->first_written * page +
-				   6 * MAX_LEN);
-	race->second = (uint64_t *)(p + 2 * !variant->second_written * page +
-				    8 * MAX_LEN);
+	race->found_first = (uint64_t *)p;
+	race->found_second = (uint64_t *)(p + 2 * MAX_LEN);
+	race->sum = p + page - 4;
+	/* The first two pages are the ones that the vector stores to. */
+	race->first = (uint64_t *)(p + (variant->first_written ? 0 : 2) * page +
+				   4 * MAX_LEN);
+	race->second = (uint64_t *)(p + (variant->second_written ? 1 : 3) *
+				    page + 4 * MAX_LEN);
 }
 
 FIXTURE_TEARDOWN(order)
 {
-	munmap(self->pages, 3 * page_size());
+	munmap(self->pages, NR_PAGES * page_size());
 }
 
 /* Whether to go on with what was begun at this time. */
@@ -170,7 +172,7 @@ static bool go_on(double start, long nr_changes)
 	double seconds = now() - start;
 
 	return seconds < race_seconds() / 4 ||
-	       (nr_changes < NR_CHANGES && seconds < 2 * race_seconds()) ||
+	       (nr_changes < NR_CHANGES && seconds < race_seconds()) ||
 	       !nr_changes;
 }
 
@@ -189,8 +191,8 @@ TEST_F_TIMEOUT(order, copies, LONG_TIMEOUT)
 		int nr = 0;
 
 		while (nr < NR_ADDITIONS)
-			vec[nr++] = cpu_op_arithmetic(CPU_ADD_OP, race->count,
-						      1, 8);
+			vec[nr++] = cpu_op_arithmetic(CPU_ADD_OP, race->sum, 1,
+						      8);
 		vec[nr++] = cpu_op_memcpy(CPU_MEMCPY_OP, race->found_second,
 					  race->second, lens[i / 2]);
 		vec[nr++] = cpu_op_mb();
@@ -223,8 +225,8 @@ TEST_F_TIMEOUT(order, comparisons, LONG_TIMEOUT)
 
 		/* A vector that is to run directly stores nothing in front. */
 		while (path != DIRECT && nr < NR_ADDITIONS)
-			vec[nr++] = cpu_op_arithmetic(CPU_ADD_OP, race->count,
-						      1, 8);
+			vec[nr++] = cpu_op_arithmetic(CPU_ADD_OP, race->sum, 1,
+						      8);
 		vec[nr++] = cpu_op_compare(CPU_COMPARE_EQ_OP, race->second,
 					   &after, 8);
 		vec[nr++] = cpu_op_mb();

@@ -238,7 +238,7 @@ static int nr_load_faults(enum mode mode, int pages)
  * Fails if memory that is only read is pinned for writing without need, or if
  * what it is faulted in for is not what it is pinned for.
  */
-TEST_F(uffd, load_is_resolved)
+TEST_F_TIMEOUT(uffd, load_is_resolved, LONG_TIMEOUT)
 {
 	for (int i = 0; i < 2 * NR_PATHS; i++) {
 		enum path path = i / 2;
@@ -267,7 +267,7 @@ TEST_F(uffd, load_is_resolved)
 }
 
 /* Fails if a page is pinned before all others have been faulted in. */
-TEST_F(uffd, store_is_resolved)
+TEST_F_TIMEOUT(uffd, store_is_resolved, LONG_TIMEOUT)
 {
 	for (int i = 0; i < 2 * NR_PATHS; i++) {
 		enum path path = i / 2;
