@@ -694,9 +694,10 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 
 #define NR_LOOPERS	4
 /* How often the CPU gets busy, each time at another point of their loops. */
-#define NR_TIMES	5
+#define NR_TIMES	10
 
 #define STATIC_KEY	"/proc/sys/kernel/sched_schedstats"
+#define WRITE_NS	200000000ULL
 
 /* Threads that go on and on, and those that change the affinity of each. */
 static struct percpu looping, flipping;
@@ -711,17 +712,13 @@ static const struct sched_attr idle = {
 /* Whether the affinity of a looper is at times without the target. */
 static bool may_be_refused;
 
-/* A step: a vector for the target, as long as it may be. */
+/* A step: a vector for the target. */
 static int call_step(struct worker *worker)
 {
-	static char dst[NR_LOOPERS + 1][LIMIT_DST_LEN], src[LIMIT_SRC_LEN];
-	static uint64_t count[NR_LOOPERS + 1];
-	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
-	int i = worker ? worker - loopers : NR_LOOPERS;
-	int ret;
+	static uint64_t count;
+	struct cpu_op op = count_op(&count);
+	int ret = run_as_it_is(&op, 1, role_cpu[TARGET]);
 
-	limit_vector(vec, dst[i], src, &count[i]);
-	ret = run_as_it_is(vec, ARRAY_SIZE(vec), role_cpu[TARGET]);
 	return ret == -EINVAL && may_be_refused ? 0 : ret;
 }
 
@@ -811,10 +808,20 @@ static int plug_spare(void)
 	return bring_spare_up() ?: ret;
 }
 
-/* Change code of the kernel, for which no CPU may go down or come up. */
+/*
+ * Change code of the kernel, for which no CPU may go down or come up, for as long
+ * as it takes that one begins to.
+ */
 static int write_static_key(void)
 {
-	return write_file(STATIC_KEY, "1") ?: write_file(STATIC_KEY, "0");
+	uint64_t end = now_ns() + WRITE_NS;
+	int ret;
+
+	do {
+		ret = write_file(STATIC_KEY, "1") ?:
+		      write_file(STATIC_KEY, "0");
+	} while (!ret && now_ns() < end);
+	return ret;
 }
 
 FIXTURE(looping)
