@@ -199,6 +199,8 @@ FIXTURE_SETUP(race)
 {
 	size_t page = page_size();
 
+	if (geteuid())
+		SKIP(return, "needs root");
 	self->race = (struct race) {
 		.change = variant->change,
 		.area = map_pages(1),

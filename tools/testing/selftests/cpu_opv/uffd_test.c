@@ -234,6 +234,8 @@ FIXTURE_VARIANT_ADD(uffd, minor)
 
 FIXTURE_SETUP(uffd)
 {
+	if (geteuid())
+		SKIP(return, "needs root");
 	if (access(KNOB, F_OK))
 		SKIP(return, "needs CONFIG_USERFAULTFD");
 }
@@ -424,6 +426,8 @@ FIXTURE_SETUP(waiting)
 	struct shared *shared;
 	int pidfd;
 
+	if (geteuid())
+		SKIP(return, "needs root");
 	if (access(KNOB, F_OK))
 		SKIP(return, "needs CONFIG_USERFAULTFD");
 	shared = (struct shared *)map(sizeof(*shared), PROT_READ | PROT_WRITE,
