@@ -556,12 +556,10 @@ TEST_F_TIMEOUT(queued, cpuset_move, LONG_TIMEOUT)
 
 TEST_F_TIMEOUT(queued, cpuset_move_of_thread, LONG_TIMEOUT)
 {
-	static const char * const names[] = { CPUSET, OTHER_CPUSET };
-
 	if (open_cpusets(&self->cpusets))
 		SKIP(return, NO_CPUSETS);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (write_cpuset(&self->cpusets, names[i], "cgroup.type",
+	for (size_t i = 0; i < ARRAY_SIZE(cpuset_names); i++)
+		if (write_cpuset(&self->cpusets, cpuset_names[i], "cgroup.type",
 				 "threaded"))
 			SKIP(return, "needs cgroups that may be threaded");
 	enter_cpuset(_metadata, &self->cpusets);
