@@ -260,6 +260,7 @@ struct other {
 	int (*act)(void);
 	bool started;
 	int ret;
+	pthread_t thread;
 };
 
 static void *act_meanwhile(void *arg)
@@ -269,6 +270,36 @@ static void *act_meanwhile(void *arg)
 	__atomic_store_n(&other->started, true, __ATOMIC_RELEASE);
 	other->ret = other->act();
 	return NULL;
+}
+
+static void start_other(struct __test_metadata *_metadata, struct other *other)
+{
+	if (!other->act)
+		return;
+	ASSERT_EQ(0, pthread_create(&other->thread, NULL, act_meanwhile,
+				    other));
+	while (!__atomic_load_n(&other->started, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	/* By now it is held up, if it is to be. */
+	usleep(20000);
+}
+
+static void join_other(struct __test_metadata *_metadata, struct other *other)
+{
+	if (!other->act)
+		return;
+	pthread_join(other->thread, NULL);
+	EXPECT_EQ(0, other->ret);
+}
+
+static double time_act(struct __test_metadata *_metadata, int (*act)(void))
+{
+	uint64_t start = now_ns();
+	int ret = act();
+	uint64_t end = now_ns();
+
+	EXPECT_EQ(0, ret);
+	return (end - start) / 1e9;
 }
 
 FIXTURE(queued)
@@ -373,10 +404,8 @@ static double time_once(struct __test_metadata *_metadata,
 			bool calls)
 {
 	struct other other = { .act = deed->meanwhile };
-	uint64_t start, end;
-	pthread_t thread;
 	bool too_late;
-	int ret;
+	double seconds;
 
 	if (deed->prepare)
 		ASSERT_EQ(0, deed->prepare());
@@ -387,29 +416,18 @@ static double time_once(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, pthread_create(&queued.thread, NULL, queue, NULL));
 	ASSERT_TRUE(soon(is_there() || has_run()));
 	too_late = has_run();
-	if (other.act) {
-		ASSERT_EQ(0, pthread_create(&thread, NULL, act_meanwhile,
-					    &other));
-		while (!__atomic_load_n(&other.started, __ATOMIC_ACQUIRE))
-			usleep(1000);
-		usleep(20000);
-	}
-	start = now_ns();
-	ret = deed->act();
-	end = now_ns();
+	start_other(_metadata, &other);
+	seconds = time_act(_metadata, deed->act);
 	__atomic_store_n(&queued.may_end, true, __ATOMIC_RELEASE);
 	ASSERT_EQ(0, in_helper(end_crowd));
 	pthread_join(queued.thread, NULL);
-	if (other.act)
-		pthread_join(thread, NULL);
-	EXPECT_EQ(0, ret);
-	EXPECT_EQ(0, other.ret);
+	join_other(_metadata, &other);
 	/* The deed may have taken the CPU away from it. */
 	if (queued.ret != -EINVAL)
 		EXPECT_EQ(0, queued.ret);
 	if (deed->restore)
 		ASSERT_EQ(0, deed->restore());
-	return too_late ? -1 : (end - start) / 1e9;
+	return too_late ? -1 : seconds;
 }
 
 static double time_deed(struct __test_metadata *_metadata,
@@ -695,7 +713,6 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 #define NR_TIMES	10
 
 #define STATIC_KEY	"/proc/sys/kernel/sched_schedstats"
-#define WRITE_NS	200000000ULL
 
 /* Threads that go on and on, and those that change the affinity of each. */
 static struct percpu looping, flipping;
@@ -710,12 +727,19 @@ static const struct sched_attr idle = {
 /* Whether the affinity of a looper is at times without the target. */
 static bool may_be_refused;
 
-/* A step: a vector for the target. */
+/* A step: a vector for the target that takes its time there. */
 static int call_step(struct worker *worker)
 {
+	static char bytes[2 * PATH_READ_LEN];
 	static uint64_t count;
-	struct cpu_op op = count_op(&count);
-	int ret = run_as_it_is(&op, 1, role_cpu[TARGET]);
+	struct cpu_op vec[] = {
+		cpu_op_compare(CPU_COMPARE_EQ_OP, bytes, bytes + PATH_READ_LEN,
+			       PATH_READ_LEN),
+		cpu_op_compare(CPU_COMPARE_EQ_OP, bytes, bytes + PATH_READ_LEN,
+			       PATH_READ_LEN),
+		count_op(&count),
+	};
+	int ret = run_as_it_is(vec, ARRAY_SIZE(vec), role_cpu[TARGET]);
 
 	return ret == -EINVAL && may_be_refused ? 0 : ret;
 }
@@ -780,21 +804,21 @@ static void stop_loopers(struct __test_metadata *_metadata)
 
 /* The longest that it takes while a CPU is busy. */
 static double time_worst(struct __test_metadata *_metadata, int cpu,
-			 int (*act)(void))
+			 int (*act)(void), int (*meanwhile)(void))
 {
 	double worst = 0;
 
 	crowd->cpu = cpu;
 	for (int i = 0; i < NR_TIMES; i++) {
-		uint64_t start;
+		struct other other = { .act = meanwhile };
 		double seconds;
 
 		ASSERT_EQ(0, in_helper(start_crowd));
-		start = now_ns();
-		EXPECT_EQ(0, act());
-		seconds = (now_ns() - start) / 1e9;
+		start_other(_metadata, &other);
+		seconds = time_act(_metadata, act);
 		worst = MAX(worst, seconds);
 		ASSERT_EQ(0, in_helper(end_crowd));
+		join_other(_metadata, &other);
 	}
 	return worst;
 }
@@ -806,20 +830,10 @@ static int plug_spare(void)
 	return bring_spare_up() ?: ret;
 }
 
-/*
- * Change code of the kernel, for which no CPU may go down or come up, for as long
- * as it takes that one begins to.
- */
+/* Change code of the kernel, for which no CPU may go down or come up. */
 static int write_static_key(void)
 {
-	uint64_t end = now_ns() + WRITE_NS;
-	int ret;
-
-	do {
-		ret = write_file(STATIC_KEY, "1") ?:
-		      write_file(STATIC_KEY, "0");
-	} while (!ret && now_ns() < end);
-	return ret;
+	return write_file(STATIC_KEY, "1") ?: write_file(STATIC_KEY, "0");
 }
 
 FIXTURE(looping)
@@ -850,7 +864,7 @@ TEST_F_TIMEOUT(looping, hotplug, LONG_TIMEOUT)
 	for (int calls = 0; calls < 2; calls++) {
 		start_loopers(_metadata, calls, true);
 		plug[calls] = time_worst(_metadata, role_cpu[TARGET],
-					 plug_spare);
+					 plug_spare, NULL);
 		stop_loopers(_metadata);
 	}
 	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
@@ -860,29 +874,18 @@ TEST_F_TIMEOUT(looping, hotplug, LONG_TIMEOUT)
 
 TEST_F_TIMEOUT(looping, static_key, LONG_TIMEOUT)
 {
-	static struct percpu plugged;
 	double write[2];
 
 	if (access(STATIC_KEY, W_OK))
 		SKIP(return, "needs CONFIG_SCHEDSTATS");
-	plugged.cpus = CPUS(SPARE);
 	for (int calls = 0; calls < 2; calls++) {
-		struct worker plugger;
-
 		start_loopers(_metadata, calls, true);
-		plugged.stop = false;
-		ASSERT_EQ(0, start_workers(&plugger, 1, (struct worker) {
-			.step = hotplug_step,
-			.percpu = &plugged,
-		}));
 		write[calls] = time_worst(_metadata, role_cpu[TARGET],
-					  write_static_key);
-		stop_workers(&plugged);
-		join_workers(_metadata, &plugger, 1);
+					  write_static_key, plug_spare);
 		stop_loopers(_metadata);
 	}
 	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
-			   "write to " STATIC_KEY ", another CPU comes and goes",
+			   "write to " STATIC_KEY ", while another CPU goes down and comes up",
 			   write[false], write[true]);
 }
 
@@ -905,8 +908,10 @@ TEST_F_TIMEOUT(looping, offline, LONG_TIMEOUT)
 	for (int calls = 0; calls < 2; calls++) {
 		ASSERT_EQ(0, take_target_down());
 		start_loopers(_metadata, calls, false);
-		call[calls] = time_worst(_metadata, role_cpu[HOME], call_often);
-		plug[calls] = time_worst(_metadata, role_cpu[HOME], plug_spare);
+		call[calls] = time_worst(_metadata, role_cpu[HOME], call_often,
+					 NULL);
+		plug[calls] = time_worst(_metadata, role_cpu[HOME], plug_spare,
+					 NULL);
 		stop_loopers(_metadata);
 		ASSERT_EQ(0, bring_target_up());
 	}
