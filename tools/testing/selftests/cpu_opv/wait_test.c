@@ -259,6 +259,7 @@ struct deed {
 struct other {
 	int (*act)(void);
 	bool started;
+	bool done;
 	int ret;
 	pthread_t thread;
 };
@@ -269,6 +270,7 @@ static void *act_meanwhile(void *arg)
 
 	__atomic_store_n(&other->started, true, __ATOMIC_RELEASE);
 	other->ret = other->act();
+	__atomic_store_n(&other->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -804,21 +806,18 @@ static void stop_loopers(struct __test_metadata *_metadata)
 
 /* The longest that it takes while a CPU is busy. */
 static double time_worst(struct __test_metadata *_metadata, int cpu,
-			 int (*act)(void), int (*meanwhile)(void))
+			 double (*time)(struct __test_metadata *_metadata))
 {
 	double worst = 0;
 
 	crowd->cpu = cpu;
 	for (int i = 0; i < NR_TIMES; i++) {
-		struct other other = { .act = meanwhile };
 		double seconds;
 
 		ASSERT_EQ(0, in_helper(start_crowd));
-		start_other(_metadata, &other);
-		seconds = time_act(_metadata, act);
+		seconds = time(_metadata);
 		worst = MAX(worst, seconds);
 		ASSERT_EQ(0, in_helper(end_crowd));
-		join_other(_metadata, &other);
 	}
 	return worst;
 }
@@ -830,10 +829,30 @@ static int plug_spare(void)
 	return bring_spare_up() ?: ret;
 }
 
+static double time_plug(struct __test_metadata *_metadata)
+{
+	return time_act(_metadata, plug_spare);
+}
+
 /* Change code of the kernel, for which no CPU may go down or come up. */
 static int write_static_key(void)
 {
 	return write_file(STATIC_KEY, "1") ?: write_file(STATIC_KEY, "0");
+}
+
+/* The longest that it takes while one does. */
+static double time_static_key(struct __test_metadata *_metadata)
+{
+	struct other other = { .act = plug_spare };
+	double worst = 0, seconds;
+
+	start_other(_metadata, &other);
+	do {
+		seconds = time_act(_metadata, write_static_key);
+		worst = MAX(worst, seconds);
+	} while (!__atomic_load_n(&other.done, __ATOMIC_ACQUIRE));
+	join_other(_metadata, &other);
+	return worst;
 }
 
 FIXTURE(looping)
@@ -864,7 +883,7 @@ TEST_F_TIMEOUT(looping, hotplug, LONG_TIMEOUT)
 	for (int calls = 0; calls < 2; calls++) {
 		start_loopers(_metadata, calls, true);
 		plug[calls] = time_worst(_metadata, role_cpu[TARGET],
-					 plug_spare, NULL);
+					 time_plug);
 		stop_loopers(_metadata);
 	}
 	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
@@ -881,7 +900,7 @@ TEST_F_TIMEOUT(looping, static_key, LONG_TIMEOUT)
 	for (int calls = 0; calls < 2; calls++) {
 		start_loopers(_metadata, calls, true);
 		write[calls] = time_worst(_metadata, role_cpu[TARGET],
-					  write_static_key, plug_spare);
+					  time_static_key);
 		stop_loopers(_metadata);
 	}
 	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
@@ -900,6 +919,11 @@ static int call_often(void)
 	return ret;
 }
 
+static double time_calls(struct __test_metadata *_metadata)
+{
+	return time_act(_metadata, call_often);
+}
+
 /* Here it is the CPU of the callers that is busy, and the other is offline. */
 TEST_F_TIMEOUT(looping, offline, LONG_TIMEOUT)
 {
@@ -908,10 +932,8 @@ TEST_F_TIMEOUT(looping, offline, LONG_TIMEOUT)
 	for (int calls = 0; calls < 2; calls++) {
 		ASSERT_EQ(0, take_target_down());
 		start_loopers(_metadata, calls, false);
-		call[calls] = time_worst(_metadata, role_cpu[HOME], call_often,
-					 NULL);
-		plug[calls] = time_worst(_metadata, role_cpu[HOME], plug_spare,
-					 NULL);
+		call[calls] = time_worst(_metadata, role_cpu[HOME], time_calls);
+		plug[calls] = time_worst(_metadata, role_cpu[HOME], time_plug);
 		stop_loopers(_metadata);
 		ASSERT_EQ(0, bring_target_up());
 	}
