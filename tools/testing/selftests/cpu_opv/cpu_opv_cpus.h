@@ -174,38 +174,15 @@ static inline int write_cpuset(const struct cpusets *cpusets, const char *name,
 	return write_file(path, text);
 }
 
-static inline int open_cpusets(struct cpusets *cpusets)
-{
-	static const char * const names[] = { CPUSET, OTHER_CPUSET };
-	char path[100];
-	int ret;
-
-	snprintf(cpusets->root, sizeof(cpusets->root), "/tmp/cpu_opv.XXXXXX");
-	if (!mkdtemp(cpusets->root) ||
-	    mount("cgroup2", cpusets->root, "cgroup2", 0, NULL))
-		return -errno;
-	/* Another mount may have it, of version 1. */
-	ret = write_cpuset(cpusets, ROOT_CPUSET, "cgroup.subtree_control",
-			   "+cpuset");
-	if (ret)
-		return ret;
-	cpusets->enabled = true;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		cpuset_path(cpusets, names[i], "", path);
-		if (mkdir(path, 0755) && errno != EEXIST)
-			return -errno;
-	}
-	return 0;
-}
+static const char * const cpuset_names[] = { CPUSET, OTHER_CPUSET };
 
 /* To be called when the threads that were in there have ended. */
 static inline void close_cpusets(const struct cpusets *cpusets)
 {
-	static const char * const names[] = { CPUSET, OTHER_CPUSET };
 	char path[100];
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		cpuset_path(cpusets, names[i], "", path);
+	for (size_t i = 0; i < ARRAY_SIZE(cpuset_names); i++) {
+		cpuset_path(cpusets, cpuset_names[i], "", path);
 		rmdir(path);
 	}
 	if (cpusets->enabled)
@@ -213,6 +190,40 @@ static inline void close_cpusets(const struct cpusets *cpusets)
 			     "-cpuset");
 	umount(cpusets->root);
 	rmdir(cpusets->root);
+}
+
+static inline int make_cpusets(struct cpusets *cpusets)
+{
+	char path[100];
+	int ret;
+
+	if (mount("cgroup2", cpusets->root, "cgroup2", 0, NULL))
+		return -errno;
+	/* Another mount may have it, of version 1. */
+	ret = write_cpuset(cpusets, ROOT_CPUSET, "cgroup.subtree_control",
+			   "+cpuset");
+	if (ret)
+		return ret;
+	cpusets->enabled = true;
+	for (size_t i = 0; i < ARRAY_SIZE(cpuset_names); i++) {
+		cpuset_path(cpusets, cpuset_names[i], "", path);
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
+
+static inline int open_cpusets(struct cpusets *cpusets)
+{
+	int ret;
+
+	snprintf(cpusets->root, sizeof(cpusets->root), "/tmp/cpu_opv.XXXXXX");
+	if (!mkdtemp(cpusets->root))
+		return -errno;
+	ret = make_cpusets(cpusets);
+	if (ret)
+		close_cpusets(cpusets);
+	return ret;
 }
 
 struct node {

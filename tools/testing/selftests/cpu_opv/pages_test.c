@@ -4,6 +4,7 @@
  */
 
 #include <linux/magic.h>
+#include <sys/auxv.h>
 #include <sys/mount.h>
 #include <sys/swap.h>
 #include <sys/vfs.h>
@@ -38,8 +39,6 @@ struct memory {
 	/* The word that is used, and what it holds. */
 	uint64_t *p;
 	uint64_t value;
-	/* What the kernel lacks if it cannot be made. */
-	const char *missing;
 	/* What was there, of memory that is not the test's. */
 	char *backup;
 	int fd;
@@ -94,7 +93,6 @@ static int make_anon(struct memory *m)
 static int make_thp(struct memory *m)
 {
 	place(m, thp_size());
-	m->missing = "CONFIG_TRANSPARENT_HUGEPAGE";
 	if (madvise(m->start, m->len, MADV_HUGEPAGE))
 		return -errno;
 	set_value(m);
@@ -104,7 +102,6 @@ static int make_thp(struct memory *m)
 static int make_hugetlb(struct memory *m)
 {
 	place(m, hugetlb_size());
-	m->missing = "CONFIG_HUGETLBFS";
 	if (map_over(m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
 		     MAP_HUGETLB, -1))
 		return -ENOMEM;
@@ -115,7 +112,6 @@ static int make_hugetlb(struct memory *m)
 static int make_hugetlb_shared(struct memory *m)
 {
 	place(m, hugetlb_size());
-	m->missing = "CONFIG_HUGETLBFS";
 	if (map_over(m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS |
 		     MAP_HUGETLB, -1))
 		return -ENOMEM;
@@ -126,7 +122,6 @@ static int make_hugetlb_shared(struct memory *m)
 static int make_shmem(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_SHMEM";
 	if (map_over(m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1))
 		return -ENOMEM;
 	set_value(m);
@@ -136,7 +131,6 @@ static int make_shmem(struct memory *m)
 static int make_shmem_untouched(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_SHMEM";
 	return map_over(m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			-1);
 }
@@ -158,14 +152,12 @@ static int map_file(struct memory *m, int fd, int flags)
 static int make_memfd(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_MEMFD_CREATE";
 	return map_file(m, memfd_create("cpu_opv", 0), MAP_SHARED);
 }
 
 static int make_memfd_private(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_MEMFD_CREATE";
 	return map_file(m, memfd_create("cpu_opv", 0), MAP_PRIVATE);
 }
 
@@ -173,7 +165,6 @@ static int make_memfd_private(struct memory *m)
 static int make_tmpfs(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_TMPFS";
 	return map_file(m, open(TMPFS_FILE, O_RDWR | O_CREAT, 0600),
 			MAP_SHARED);
 }
@@ -181,32 +172,25 @@ static int make_tmpfs(struct memory *m)
 static int make_tmpfs_private(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_TMPFS";
 	return map_file(m, open(TMPFS_FILE, O_RDWR | O_CREAT, 0600),
 			MAP_PRIVATE);
 }
 
-/* The directory is there even if the file system is not. */
-static int open_ext4(struct memory *m)
+static int open_ext4(void)
 {
-	struct statfs fs;
-
-	m->missing = "CONFIG_EXT4_FS, CONFIG_BLK_DEV_LOOP, mkfs.ext4";
-	if (statfs(EXT4_DIR, &fs) || fs.f_type != EXT4_SUPER_MAGIC)
-		return -1;
 	return open(EXT4_FILE, O_RDWR | O_CREAT, 0600);
 }
 
 static int make_ext4(struct memory *m)
 {
 	place(m, page_size());
-	return map_file(m, open_ext4(m), MAP_SHARED);
+	return map_file(m, open_ext4(), MAP_SHARED);
 }
 
 static int make_ext4_private(struct memory *m)
 {
 	place(m, page_size());
-	return map_file(m, open_ext4(m), MAP_PRIVATE);
+	return map_file(m, open_ext4(), MAP_PRIVATE);
 }
 
 /* A block is allocated when the page is first written. */
@@ -223,7 +207,6 @@ static int make_ext4_hole(struct memory *m)
 static int make_swapped(struct memory *m)
 {
 	make_anon(m);
-	m->missing = "CONFIG_SWAP and CONFIG_ZRAM";
 	for (int i = 0; i < 100 && !(page_map(m->p) & PM_SWAPPED); i++)
 		if (madvise(m->start, m->len, MADV_PAGEOUT))
 			break;
@@ -234,7 +217,6 @@ static int make_freed(struct memory *m)
 {
 	make_anon(m);
 	/* Its value is there until the memory is needed, or it is written. */
-	m->missing = "CONFIG_ADVISE_SYSCALLS";
 	return madvise(m->start, m->len, MADV_FREE);
 }
 
@@ -265,14 +247,12 @@ static int make_locked(struct memory *m)
 static int make_sealed(struct memory *m)
 {
 	make_anon(m);
-	m->missing = "CONFIG_64BIT";
 	return syscall(__NR_mseal, m->start, m->len, 0) ? -errno : 0;
 }
 
 static int make_guard(struct memory *m)
 {
 	make_anon(m);
-	m->missing = "Linux 6.13";
 	return madvise(m->start, m->len, MADV_GUARD_INSTALL);
 }
 
@@ -281,7 +261,6 @@ static int make_secret(struct memory *m)
 	int fd = syscall(__NR_memfd_secret, 0);
 
 	place(m, page_size());
-	m->missing = "CONFIG_SECRETMEM";
 	if (fd < 0 || ftruncate(fd, m->len) ||
 	    map_over(m, PROT_READ | PROT_WRITE, MAP_SHARED, fd))
 		return -EINVAL;
@@ -295,7 +274,6 @@ static int protect_by_key(struct memory *m, int rights)
 	int key = pkey_alloc(0, 0);
 
 	make_anon(m);
-	m->missing = "CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS or such a CPU";
 	if (key < 0 || pkey_mprotect(m->start, m->len, PROT_READ | PROT_WRITE,
 				     key))
 		return -errno;
@@ -317,7 +295,6 @@ static int make_firmware(struct memory *m)
 	int fd = open("/dev/mem", O_RDWR);
 
 	place(m, page_size());
-	m->missing = "CONFIG_DEVMEM";
 	if (fd < 0 || mmap(m->start, m->len, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_FIXED, fd, FIRMWARE_PAGE) !=
 		      m->start)
@@ -353,7 +330,6 @@ static int make_vdso(struct memory *m)
 {
 	int ret = find_mapping(m, "[vdso]");
 
-	m->missing = "a vDSO";
 	if (!ret)
 		m->value = *m->p;
 	return ret;
@@ -361,7 +337,6 @@ static int make_vdso(struct memory *m)
 
 static int make_vvar(struct memory *m)
 {
-	m->missing = "a vDSO";
 	return find_mapping(m, "[vvar]");
 }
 
@@ -384,6 +359,145 @@ static int remake(struct memory *m, int (*make)(struct memory *m))
 	return make(m);
 }
 
+/* What a kind of memory takes that is not everywhere. */
+struct feature {
+	const char *name;
+	bool (*is_there)(void);
+};
+
+static bool has_advice(int advice)
+{
+	char *p = map_pages(1);
+	bool has = !madvise(p, page_size(), advice) ||
+		   (errno != ENOSYS && errno != EINVAL);
+
+	unmap_pages(p, 1);
+	return has;
+}
+
+static bool has_thp(void)
+{
+	return !geteuid() &&
+	       !access("/sys/kernel/mm/transparent_hugepage", F_OK);
+}
+
+static bool has_hugetlb(void)
+{
+	return !access("/proc/sys/vm/nr_hugepages", W_OK);
+}
+
+static bool has_memfd(void)
+{
+	return memfd_create("cpu_opv", MFD_CLOEXEC) >= 0 || errno != ENOSYS;
+}
+
+static bool has_ext4(void)
+{
+	return !geteuid() && !access("/dev/loop-control", F_OK) &&
+	       !system("grep -qw ext4 /proc/filesystems && command -v mkfs.ext4 >/dev/null");
+}
+
+static bool has_swap(void)
+{
+	return !access("/proc/swaps", F_OK) &&
+	       !access("/sys/block/zram0/disksize", W_OK);
+}
+
+static bool has_freed(void)
+{
+	return has_advice(MADV_FREE);
+}
+
+static bool has_guard(void)
+{
+	return has_advice(MADV_GUARD_INSTALL);
+}
+
+static bool has_seal(void)
+{
+	return !syscall(__NR_mseal, NULL, 0, 0) || errno != ENOSYS;
+}
+
+static bool has_secret(void)
+{
+	return syscall(__NR_memfd_secret, 0) >= 0 || errno != ENOSYS;
+}
+
+static bool has_keys(void)
+{
+	return !system("grep -qw ospke /proc/cpuinfo");
+}
+
+static bool has_firmware(void)
+{
+	return !access("/dev/mem", W_OK);
+}
+
+static bool has_vdso(void)
+{
+	return getauxval(AT_SYSINFO_EHDR);
+}
+
+static const struct feature thp_feature = {
+	.name = "CONFIG_TRANSPARENT_HUGEPAGE and root",
+	.is_there = has_thp,
+};
+
+static const struct feature hugetlb_feature = {
+	.name = "CONFIG_HUGETLBFS and root",
+	.is_there = has_hugetlb,
+};
+
+static const struct feature memfd_feature = {
+	.name = "CONFIG_MEMFD_CREATE",
+	.is_there = has_memfd,
+};
+
+static const struct feature ext4_feature = {
+	.name = "CONFIG_EXT4_FS, CONFIG_BLK_DEV_LOOP, mkfs.ext4 and root",
+	.is_there = has_ext4,
+};
+
+static const struct feature swap_feature = {
+	.name = "CONFIG_SWAP, CONFIG_ZRAM and root",
+	.is_there = has_swap,
+};
+
+static const struct feature freed_feature = {
+	.name = "CONFIG_ADVISE_SYSCALLS",
+	.is_there = has_freed,
+};
+
+static const struct feature guard_feature = {
+	.name = "Linux 6.13",
+	.is_there = has_guard,
+};
+
+static const struct feature seal_feature = {
+	.name = "CONFIG_64BIT",
+	.is_there = has_seal,
+};
+
+static const struct feature secret_feature = {
+	.name = "CONFIG_SECRETMEM",
+	.is_there = has_secret,
+};
+
+static const struct feature keys_feature = {
+	.name = "CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS or such a CPU",
+	.is_there = has_keys,
+};
+
+static const struct feature firmware_feature = {
+	.name = "CONFIG_DEVMEM and root",
+	.is_there = has_firmware,
+};
+
+static const struct feature vdso_feature = {
+	.name = "a vDSO",
+	.is_there = has_vdso,
+};
+
 FIXTURE(pages)
 {
 	struct memory m;
@@ -397,6 +511,7 @@ FIXTURE(pages)
 FIXTURE_VARIANT(pages)
 {
 	int (*make)(struct memory *m);
+	const struct feature *needs;
 	/* What a vector that loads from it, or stores to it, returns. */
 	int loads[NR_PATHS];
 	int stores[NR_PATHS];
@@ -419,16 +534,19 @@ FIXTURE_VARIANT_ADD(pages, anon)
 FIXTURE_VARIANT_ADD(pages, thp)
 {
 	.make = make_thp,
+	.needs = &thp_feature,
 };
 
 FIXTURE_VARIANT_ADD(pages, hugetlb)
 {
 	.make = make_hugetlb,
+	.needs = &hugetlb_feature,
 };
 
 FIXTURE_VARIANT_ADD(pages, hugetlb_shared)
 {
 	.make = make_hugetlb_shared,
+	.needs = &hugetlb_feature,
 };
 
 FIXTURE_VARIANT_ADD(pages, shmem)
@@ -444,11 +562,13 @@ FIXTURE_VARIANT_ADD(pages, shmem_untouched)
 FIXTURE_VARIANT_ADD(pages, memfd)
 {
 	.make = make_memfd,
+	.needs = &memfd_feature,
 };
 
 FIXTURE_VARIANT_ADD(pages, memfd_private)
 {
 	.make = make_memfd_private,
+	.needs = &memfd_feature,
 };
 
 FIXTURE_VARIANT_ADD(pages, tmpfs)
@@ -464,26 +584,31 @@ FIXTURE_VARIANT_ADD(pages, tmpfs_private)
 FIXTURE_VARIANT_ADD(pages, ext4)
 {
 	.make = make_ext4,
+	.needs = &ext4_feature,
 };
 
 FIXTURE_VARIANT_ADD(pages, ext4_private)
 {
 	.make = make_ext4_private,
+	.needs = &ext4_feature,
 };
 
 FIXTURE_VARIANT_ADD(pages, ext4_hole)
 {
 	.make = make_ext4_hole,
+	.needs = &ext4_feature,
 };
 
 FIXTURE_VARIANT_ADD(pages, swapped)
 {
 	.make = make_swapped,
+	.needs = &swap_feature,
 };
 
 FIXTURE_VARIANT_ADD(pages, freed)
 {
 	.make = make_freed,
+	.needs = &freed_feature,
 };
 
 FIXTURE_VARIANT_ADD(pages, read_only)
@@ -516,11 +641,13 @@ FIXTURE_VARIANT_ADD(pages, locked)
 FIXTURE_VARIANT_ADD(pages, sealed)
 {
 	.make = make_sealed,
+	.needs = &seal_feature,
 };
 
 FIXTURE_VARIANT_ADD(pages, guard)
 {
 	.make = make_guard,
+	.needs = &guard_feature,
 	.loads = ALWAYS,
 	.stores = ALWAYS,
 	.no_access = true,
@@ -529,6 +656,7 @@ FIXTURE_VARIANT_ADD(pages, guard)
 FIXTURE_VARIANT_ADD(pages, secret)
 {
 	.make = make_secret,
+	.needs = &secret_feature,
 	.loads = IF_PINNED,
 	.stores = IF_STORE_PINNED,
 };
@@ -536,12 +664,14 @@ FIXTURE_VARIANT_ADD(pages, secret)
 FIXTURE_VARIANT_ADD(pages, key_no_write)
 {
 	.make = make_key_no_write,
+	.needs = &keys_feature,
 	.stores = ALWAYS,
 };
 
 FIXTURE_VARIANT_ADD(pages, key_no_access)
 {
 	.make = make_key_no_access,
+	.needs = &keys_feature,
 	.loads = ALWAYS,
 	.stores = ALWAYS,
 	.no_access = true,
@@ -550,6 +680,7 @@ FIXTURE_VARIANT_ADD(pages, key_no_access)
 FIXTURE_VARIANT_ADD(pages, firmware)
 {
 	.make = make_firmware,
+	.needs = &firmware_feature,
 	.loads = IF_PINNED,
 	.stores = IF_STORE_PINNED,
 };
@@ -557,6 +688,7 @@ FIXTURE_VARIANT_ADD(pages, firmware)
 FIXTURE_VARIANT_ADD(pages, vdso)
 {
 	.make = make_vdso,
+	.needs = &vdso_feature,
 	.loads = IF_PINNED,
 	.stores = ALWAYS,
 };
@@ -564,6 +696,7 @@ FIXTURE_VARIANT_ADD(pages, vdso)
 FIXTURE_VARIANT_ADD(pages, vvar)
 {
 	.make = make_vvar,
+	.needs = &vdso_feature,
 	.loads = IF_PINNED,
 	.stores = ALWAYS,
 	.changes = true,
@@ -571,7 +704,7 @@ FIXTURE_VARIANT_ADD(pages, vvar)
 
 FIXTURE_SETUP(pages)
 {
-	int cpu = sched_getcpu(), ret;
+	int cpu = sched_getcpu();
 
 	/*
 	 * A page that was just touched waits in a list of the CPU that it was
@@ -579,9 +712,9 @@ FIXTURE_SETUP(pages)
 	 */
 	allow_cpus(&cpu, 1);
 	self->m = (struct memory) { .fd = -1 };
-	ret = variant->make(&self->m);
-	if (ret)
-		SKIP(return, "needs %s (%d)", self->m.missing, ret);
+	if (variant->needs && !variant->needs->is_there())
+		SKIP(return, "needs %s", variant->needs->name);
+	ASSERT_EQ(0, variant->make(&self->m));
 }
 
 FIXTURE_TEARDOWN(pages)

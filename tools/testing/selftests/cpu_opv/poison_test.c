@@ -104,6 +104,8 @@ FIXTURE_SETUP(poison)
 	struct iovec iov;
 	int fd = -1;
 
+	if (geteuid())
+		SKIP(return, "needs root");
 	ASSERT_EQ(0, pipe(self->pipe));
 	self->len = page_size();
 	self->other = (uint64_t *)map_pages(1);

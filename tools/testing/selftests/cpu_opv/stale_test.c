@@ -203,6 +203,8 @@ FIXTURE_SETUP(stale)
 		{ .path = KSM "run", .value = "0" },
 	};
 
+	if (geteuid())
+		SKIP(return, "needs root");
 	memcpy(self->ksm, ksm, sizeof(ksm));
 	memset(&self->area, 0, sizeof(self->area));
 	if (variant->kind == MERGED && set_knobs(self->ksm, ARRAY_SIZE(ksm)))

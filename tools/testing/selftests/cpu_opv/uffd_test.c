@@ -209,6 +209,8 @@ FIXTURE_SETUP(uffd)
 {
 	int ret;
 
+	if (geteuid())
+		SKIP(return, "needs root");
 	if (access(UFFD_KNOB, F_OK))
 		SKIP(return, "needs CONFIG_USERFAULTFD");
 	ret = memory_create(&self->m, variant->mode, 0, 0);
@@ -419,6 +421,8 @@ FIXTURE_SETUP(waiting)
 	struct shared *shared;
 	int pidfd;
 
+	if (geteuid())
+		SKIP(return, "needs root");
 	if (access(UFFD_KNOB, F_OK))
 		SKIP(return, "needs CONFIG_USERFAULTFD");
 	shared = (struct shared *)map(sizeof(*shared), PROT_READ | PROT_WRITE,

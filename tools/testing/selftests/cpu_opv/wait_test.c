@@ -259,7 +259,9 @@ struct deed {
 struct other {
 	int (*act)(void);
 	bool started;
+	bool done;
 	int ret;
+	pthread_t thread;
 };
 
 static void *act_meanwhile(void *arg)
@@ -268,7 +270,38 @@ static void *act_meanwhile(void *arg)
 
 	__atomic_store_n(&other->started, true, __ATOMIC_RELEASE);
 	other->ret = other->act();
+	__atomic_store_n(&other->done, true, __ATOMIC_RELEASE);
 	return NULL;
+}
+
+static void start_other(struct __test_metadata *_metadata, struct other *other)
+{
+	if (!other->act)
+		return;
+	ASSERT_EQ(0, pthread_create(&other->thread, NULL, act_meanwhile,
+				    other));
+	while (!__atomic_load_n(&other->started, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	/* By now it is held up, if it is to be. */
+	usleep(20000);
+}
+
+static void join_other(struct __test_metadata *_metadata, struct other *other)
+{
+	if (!other->act)
+		return;
+	pthread_join(other->thread, NULL);
+	EXPECT_EQ(0, other->ret);
+}
+
+static double time_act(struct __test_metadata *_metadata, int (*act)(void))
+{
+	uint64_t start = now_ns();
+	int ret = act();
+	uint64_t end = now_ns();
+
+	EXPECT_EQ(0, ret);
+	return (end - start) / 1e9;
 }
 
 FIXTURE(queued)
@@ -373,10 +406,8 @@ static double time_once(struct __test_metadata *_metadata,
 			bool calls)
 {
 	struct other other = { .act = deed->meanwhile };
-	uint64_t start, end;
-	pthread_t thread;
 	bool too_late;
-	int ret;
+	double seconds;
 
 	if (deed->prepare)
 		ASSERT_EQ(0, deed->prepare());
@@ -387,29 +418,18 @@ static double time_once(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, pthread_create(&queued.thread, NULL, queue, NULL));
 	ASSERT_TRUE(soon(is_there() || has_run()));
 	too_late = has_run();
-	if (other.act) {
-		ASSERT_EQ(0, pthread_create(&thread, NULL, act_meanwhile,
-					    &other));
-		while (!__atomic_load_n(&other.started, __ATOMIC_ACQUIRE))
-			usleep(1000);
-		usleep(20000);
-	}
-	start = now_ns();
-	ret = deed->act();
-	end = now_ns();
+	start_other(_metadata, &other);
+	seconds = time_act(_metadata, deed->act);
 	__atomic_store_n(&queued.may_end, true, __ATOMIC_RELEASE);
 	ASSERT_EQ(0, in_helper(end_crowd));
 	pthread_join(queued.thread, NULL);
-	if (other.act)
-		pthread_join(thread, NULL);
-	EXPECT_EQ(0, ret);
-	EXPECT_EQ(0, other.ret);
+	join_other(_metadata, &other);
 	/* The deed may have taken the CPU away from it. */
 	if (queued.ret != -EINVAL)
 		EXPECT_EQ(0, queued.ret);
 	if (deed->restore)
 		ASSERT_EQ(0, deed->restore());
-	return too_late ? -1 : (end - start) / 1e9;
+	return too_late ? -1 : seconds;
 }
 
 static double time_deed(struct __test_metadata *_metadata,
@@ -556,12 +576,10 @@ TEST_F_TIMEOUT(queued, cpuset_move, LONG_TIMEOUT)
 
 TEST_F_TIMEOUT(queued, cpuset_move_of_thread, LONG_TIMEOUT)
 {
-	static const char * const names[] = { CPUSET, OTHER_CPUSET };
-
 	if (open_cpusets(&self->cpusets))
 		SKIP(return, NO_CPUSETS);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (write_cpuset(&self->cpusets, names[i], "cgroup.type",
+	for (size_t i = 0; i < ARRAY_SIZE(cpuset_names); i++)
+		if (write_cpuset(&self->cpusets, cpuset_names[i], "cgroup.type",
 				 "threaded"))
 			SKIP(return, "needs cgroups that may be threaded");
 	enter_cpuset(_metadata, &self->cpusets);
@@ -694,7 +712,7 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 
 #define NR_LOOPERS	4
 /* How often the CPU gets busy, each time at another point of their loops. */
-#define NR_TIMES	5
+#define NR_TIMES	10
 
 #define STATIC_KEY	"/proc/sys/kernel/sched_schedstats"
 
@@ -711,17 +729,20 @@ static const struct sched_attr idle = {
 /* Whether the affinity of a looper is at times without the target. */
 static bool may_be_refused;
 
-/* A step: a vector for the target, as long as it may be. */
+/* A step: a vector for the target that takes its time there. */
 static int call_step(struct worker *worker)
 {
-	static char dst[NR_LOOPERS + 1][LIMIT_DST_LEN], src[LIMIT_SRC_LEN];
-	static uint64_t count[NR_LOOPERS + 1];
-	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
-	int i = worker ? worker - loopers : NR_LOOPERS;
-	int ret;
+	static char bytes[2 * PATH_READ_LEN];
+	static uint64_t count;
+	struct cpu_op vec[] = {
+		cpu_op_compare(CPU_COMPARE_EQ_OP, bytes, bytes + PATH_READ_LEN,
+			       PATH_READ_LEN),
+		cpu_op_compare(CPU_COMPARE_EQ_OP, bytes, bytes + PATH_READ_LEN,
+			       PATH_READ_LEN),
+		count_op(&count),
+	};
+	int ret = run_as_it_is(vec, ARRAY_SIZE(vec), role_cpu[TARGET]);
 
-	limit_vector(vec, dst[i], src, &count[i]);
-	ret = run_as_it_is(vec, ARRAY_SIZE(vec), role_cpu[TARGET]);
 	return ret == -EINVAL && may_be_refused ? 0 : ret;
 }
 
@@ -785,19 +806,16 @@ static void stop_loopers(struct __test_metadata *_metadata)
 
 /* The longest that it takes while a CPU is busy. */
 static double time_worst(struct __test_metadata *_metadata, int cpu,
-			 int (*act)(void))
+			 double (*time)(struct __test_metadata *_metadata))
 {
 	double worst = 0;
 
 	crowd->cpu = cpu;
 	for (int i = 0; i < NR_TIMES; i++) {
-		uint64_t start;
 		double seconds;
 
 		ASSERT_EQ(0, in_helper(start_crowd));
-		start = now_ns();
-		EXPECT_EQ(0, act());
-		seconds = (now_ns() - start) / 1e9;
+		seconds = time(_metadata);
 		worst = MAX(worst, seconds);
 		ASSERT_EQ(0, in_helper(end_crowd));
 	}
@@ -811,10 +829,30 @@ static int plug_spare(void)
 	return bring_spare_up() ?: ret;
 }
 
+static double time_plug(struct __test_metadata *_metadata)
+{
+	return time_act(_metadata, plug_spare);
+}
+
 /* Change code of the kernel, for which no CPU may go down or come up. */
 static int write_static_key(void)
 {
 	return write_file(STATIC_KEY, "1") ?: write_file(STATIC_KEY, "0");
+}
+
+/* The longest that it takes while one does. */
+static double time_static_key(struct __test_metadata *_metadata)
+{
+	struct other other = { .act = plug_spare };
+	double worst = 0, seconds;
+
+	start_other(_metadata, &other);
+	do {
+		seconds = time_act(_metadata, write_static_key);
+		worst = MAX(worst, seconds);
+	} while (!__atomic_load_n(&other.done, __ATOMIC_ACQUIRE));
+	join_other(_metadata, &other);
+	return worst;
 }
 
 FIXTURE(looping)
@@ -845,7 +883,7 @@ TEST_F_TIMEOUT(looping, hotplug, LONG_TIMEOUT)
 	for (int calls = 0; calls < 2; calls++) {
 		start_loopers(_metadata, calls, true);
 		plug[calls] = time_worst(_metadata, role_cpu[TARGET],
-					 plug_spare);
+					 time_plug);
 		stop_loopers(_metadata);
 	}
 	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
@@ -855,29 +893,18 @@ TEST_F_TIMEOUT(looping, hotplug, LONG_TIMEOUT)
 
 TEST_F_TIMEOUT(looping, static_key, LONG_TIMEOUT)
 {
-	static struct percpu plugged;
 	double write[2];
 
 	if (access(STATIC_KEY, W_OK))
 		SKIP(return, "needs CONFIG_SCHEDSTATS");
-	plugged.cpus = CPUS(SPARE);
 	for (int calls = 0; calls < 2; calls++) {
-		struct worker plugger;
-
 		start_loopers(_metadata, calls, true);
-		plugged.stop = false;
-		ASSERT_EQ(0, start_workers(&plugger, 1, (struct worker) {
-			.step = hotplug_step,
-			.percpu = &plugged,
-		}));
 		write[calls] = time_worst(_metadata, role_cpu[TARGET],
-					  write_static_key);
-		stop_workers(&plugged);
-		join_workers(_metadata, &plugger, 1);
+					  time_static_key);
 		stop_loopers(_metadata);
 	}
 	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
-			   "write to " STATIC_KEY ", another CPU comes and goes",
+			   "write to " STATIC_KEY ", while another CPU goes down and comes up",
 			   write[false], write[true]);
 }
 
@@ -892,6 +919,11 @@ static int call_often(void)
 	return ret;
 }
 
+static double time_calls(struct __test_metadata *_metadata)
+{
+	return time_act(_metadata, call_often);
+}
+
 /* Here it is the CPU of the callers that is busy, and the other is offline. */
 TEST_F_TIMEOUT(looping, offline, LONG_TIMEOUT)
 {
@@ -900,8 +932,8 @@ TEST_F_TIMEOUT(looping, offline, LONG_TIMEOUT)
 	for (int calls = 0; calls < 2; calls++) {
 		ASSERT_EQ(0, take_target_down());
 		start_loopers(_metadata, calls, false);
-		call[calls] = time_worst(_metadata, role_cpu[HOME], call_often);
-		plug[calls] = time_worst(_metadata, role_cpu[HOME], plug_spare);
+		call[calls] = time_worst(_metadata, role_cpu[HOME], time_calls);
+		plug[calls] = time_worst(_metadata, role_cpu[HOME], time_plug);
 		stop_loopers(_metadata);
 		ASSERT_EQ(0, bring_target_up());
 	}
