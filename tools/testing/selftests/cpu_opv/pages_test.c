@@ -3,11 +3,9 @@
  * Operands in every kind of page, on every path through the kernel.
  */
 
-#include <linux/magic.h>
 #include <sys/auxv.h>
 #include <sys/mount.h>
 #include <sys/swap.h>
-#include <sys/vfs.h>
 
 #include "memory_test.h"
 
