@@ -10,7 +10,7 @@
 #include "memory_test.h"
 
 /* Additions between the start of a vector and its loads, to take some time. */
-#define NR_ADDITIONS	12
+#define NR_ADDITIONS	11
 #define MAX_LEN		64
 #define NR_PAGES	4
 
