@@ -6,9 +6,10 @@
 //! preemption disabled: atomic against every other thread on that CPU.
 //!
 //! A call copies the vector in, validates it, plans which pages it touches, reaches the CPU, pins
-//! the pages, and runs the operations. Each of these steps makes a value of a type of its own, which
-//! the next step is made from, and what a step holds is released when its value is dropped. Whatever
-//! can fail or sleep comes before the first operation, so a failed call has changed nothing.
+//! the pages, and runs the operations. Each of these steps makes a value of a type of its own,
+//! which the next step is made from, and what a step holds is released when its value is dropped.
+//! Whatever can fail or sleep comes before the first operation, so a failed call has changed
+//! nothing.
 //!
 //! A task that waits, for its CPU or for memory to be present, holds nothing that anyone else waits
 //! for: no pin, no lock. Hence the pages are pinned when the CPU has been reached, from what is

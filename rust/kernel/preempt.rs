@@ -53,7 +53,7 @@ pub fn disable() -> Guard {
 /// Moves the current task to `cpu`, and disables preemption there until the guard is dropped.
 ///
 /// The affinity of the task is obeyed, and not changed. The task competes for `cpu` by its own
-/// policy and priority. Nobody waits for it meanwhile, as long as it holds nothing that others want.
+/// policy and priority. If it holds nothing that others want, nobody waits for it meanwhile.
 ///
 /// Context: Process context, preemption and migration enabled. Sleeps until the task runs on `cpu`,
 /// which takes as long as the tasks that come first there want it. What follows as above.

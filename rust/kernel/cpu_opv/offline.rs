@@ -17,8 +17,8 @@ pub(super) struct Exclusive(NotThreadSafe);
 
 /// Keeps other calls for an offline CPU from running, if none runs.
 ///
-/// It is a raw spinlock: preemption is disabled while it is held, so that whoever holds it runs, and
-/// for no longer than a vector takes.
+/// It is a raw spinlock: preemption is disabled while it is held, so that whoever holds it runs,
+/// and for no longer than a vector takes.
 ///
 /// Context: Any. Does not sleep.
 pub(super) fn try_lock() -> Option<Exclusive> {

@@ -176,8 +176,8 @@ impl Width {
         }
     }
 
-    /// Returns the bytes of an integer, whose low bits are those of `value`, as memory has them: the
-    /// first of eight.
+    /// Returns the bytes of an integer, whose low bits are those of `value`, as memory has them:
+    /// the first of eight.
     #[inline]
     pub(super) fn bytes_of(self, value: u64) -> [u8; 8] {
         if cfg!(target_endian = "big") {

@@ -64,8 +64,8 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// Pins the pages, or loads from those that are only read. There must be no pins from an attempt
-    /// before.
+    /// Pins the pages, or loads from those that are only read. There must be no pins from an
+    /// attempt before.
     ///
     /// What is pinned when this fails stays so.
     ///
@@ -91,8 +91,8 @@ impl<'a> Pinned<'a> {
         self.pages.clear();
     }
 
-    /// Returns for what the page at the address `page` is pinned, or nothing if it is not, as far as
-    /// attempts have shown.
+    /// Returns for what the page at the address `page` is pinned, or nothing if it is not, as far
+    /// as attempts have shown.
     pub(super) fn access(&self, page: usize) -> Option<Access> {
         match self.plan.access(page) {
             Access::Write => Some(Access::Write),

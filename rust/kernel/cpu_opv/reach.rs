@@ -7,8 +7,8 @@
 //! run where they are, one at a time, and keep the CPU from coming online.
 //!
 //! A task that waits for its CPU, or for a lock here, holds nothing that others want. The locks for
-//! offline CPUs are held only while preemption is disabled, so that others wait for no longer than a
-//! vector takes. Lock order: the lock for offline CPUs nests in the hotplug lock.
+//! offline CPUs are held only while preemption is disabled, so that others wait for no longer than
+//! a vector takes. Lock order: the lock for offline CPUs nests in the hotplug lock.
 
 use super::offline;
 use crate::{

@@ -416,17 +416,17 @@ static void start_one(struct queued *queued, enum path path, struct cpu_op op)
 /* Change the memory while an operation on it queues. */
 static void check_change(struct __test_metadata *_metadata,
 			 struct queued *queued, struct memory *m,
-			 int (*change)(struct memory *m), enum path path,
+			 int (*change)(struct memory *m), enum path way,
 			 struct cpu_op op, int expected)
 {
-	start_one(queued, path, op);
+	start_one(queued, way, op);
 	EXPECT_EQ(0, change(m));
 	EXPECT_TRUE(is_queued(queued)) {
 		TH_LOG("it did not queue for long enough");
 	}
 	let_run(queued);
 	EXPECT_EQ(expected, join_queued(queued)) {
-		TH_LOG("path %s", path_names[path]);
+		TH_LOG("path %s", path_names[way]);
 	}
 }
 

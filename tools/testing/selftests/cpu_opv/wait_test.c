@@ -402,8 +402,8 @@ FIXTURE_TEARDOWN_PARENT(queued)
  * if the thread ran before that.
  */
 static double time_once(struct __test_metadata *_metadata,
-			FIXTURE_DATA(queued) *self, const struct deed *deed,
-			bool calls)
+			const struct sched_attr *attr,
+			const struct deed *deed, bool calls)
 {
 	struct other other = { .act = deed->meanwhile };
 	bool too_late;
@@ -413,7 +413,7 @@ static double time_once(struct __test_metadata *_metadata,
 		ASSERT_EQ(0, deed->prepare());
 	ASSERT_EQ(0, in_helper(start_crowd));
 	memset(&queued, 0, sizeof(queued));
-	queued.attr = &self->attr;
+	queued.attr = attr;
 	queued.calls = calls;
 	ASSERT_EQ(0, pthread_create(&queued.thread, NULL, queue, NULL));
 	ASSERT_TRUE(soon(is_there() || has_run()));
@@ -433,13 +433,13 @@ static double time_once(struct __test_metadata *_metadata,
 }
 
 static double time_deed(struct __test_metadata *_metadata,
-			FIXTURE_DATA(queued) *self, const struct deed *deed,
-			bool calls)
+			const struct sched_attr *attr,
+			const struct deed *deed, bool calls)
 {
 	double seconds = -1;
 
 	for (int i = 0; i < 10 && seconds < 0; i++)
-		seconds = time_once(_metadata, self, deed, calls);
+		seconds = time_once(_metadata, attr, deed, calls);
 	ASSERT_GE(seconds, 0) {
 		TH_LOG("the thread never queues");
 	}
@@ -455,29 +455,27 @@ static void expect_not_held_up(struct __test_metadata *_metadata,
 			       const char *who, const char *what,
 			       double ordinary, double caller)
 {
-	ksft_print_msg("held up: %s: %s: %.3f s beside an ordinary thread, %.3f s beside the caller\n",
+	ksft_print_msg("held up: %s: %s: ordinary thread %.3f s, caller %.3f s\n",
 		       who, what, ordinary, caller);
 	EXPECT_FALSE(is_held_up(ordinary, caller));
 }
 
 static void compare(struct __test_metadata *_metadata,
-		    FIXTURE_DATA(queued) *self,
-		    const FIXTURE_VARIANT(queued) *variant,
+		    const struct sched_attr *attr, const char *who,
 		    const struct deed *deed)
 {
 	double ordinary = BUSY_SECONDS, caller = BUSY_SECONDS;
 
 	for (int i = 0; i < NR_ATTEMPTS; i++) {
-		double seconds = time_deed(_metadata, self, deed, false);
+		double seconds = time_deed(_metadata, attr, deed, false);
 
 		ordinary = MIN(ordinary, seconds);
-		seconds = time_deed(_metadata, self, deed, true);
+		seconds = time_deed(_metadata, attr, deed, true);
 		caller = MIN(caller, seconds);
 		if (!is_held_up(ordinary, caller))
 			break;
 	}
-	expect_not_held_up(_metadata, variant->name, deed->what, ordinary,
-			   caller);
+	expect_not_held_up(_metadata, who, deed->what, ordinary, caller);
 }
 
 static int exclude_target(void)
@@ -492,11 +490,11 @@ static int keep_target(void)
 
 TEST_F_TIMEOUT(queued, affinity, LONG_TIMEOUT)
 {
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "affinity without the CPU",
 		.act = exclude_target,
 	});
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "affinity with the CPU",
 		.act = keep_target,
 	});
@@ -555,7 +553,7 @@ TEST_F_TIMEOUT(queued, cpuset_write, LONG_TIMEOUT)
 	if (open_cpusets(&self->cpusets))
 		SKIP(return, NO_CPUSETS);
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "write to its cpuset.cpus",
 		.act = shrink_cpuset,
 		.restore = grow_cpuset,
@@ -567,7 +565,7 @@ TEST_F_TIMEOUT(queued, cpuset_move, LONG_TIMEOUT)
 	if (open_cpusets(&self->cpusets))
 		SKIP(return, NO_CPUSETS);
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "move of the process to another cpuset",
 		.act = move_process,
 		.restore = move_back,
@@ -583,7 +581,7 @@ TEST_F_TIMEOUT(queued, cpuset_move_of_thread, LONG_TIMEOUT)
 				 "threaded"))
 			SKIP(return, "needs cgroups that may be threaded");
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "move of the thread to another cpuset",
 		.act = move_thread,
 		.restore = move_back,
@@ -623,25 +621,25 @@ TEST_F_TIMEOUT(queued, fork_and_exec, LONG_TIMEOUT)
 	/* Have all that it takes in memory. */
 	ASSERT_EQ(0, spawn());
 	ASSERT_EQ(0, spawn_elsewhere());
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "fork and exec in its process, while that moves",
 		.meanwhile = move_process,
 		.act = spawn,
 		.restore = move_back,
 	});
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "fork and exec in another process, while its own moves",
 		.meanwhile = move_process,
 		.act = spawn_elsewhere,
 		.restore = move_back,
 	});
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "fork and exec in its process, while its cpuset.cpus are written",
 		.meanwhile = shrink_cpuset,
 		.act = spawn,
 		.restore = grow_cpuset,
 	});
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "fork and exec in another process, while its cpuset.cpus are written",
 		.meanwhile = shrink_cpuset,
 		.act = spawn_elsewhere,
@@ -688,13 +686,13 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 	if (open_cpusets(&self->cpusets))
 		SKIP(return, NO_CPUSETS);
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "another CPU of its cpuset goes down",
 		.meanwhile = exclude_target_despite_hotplug,
 		.act = take_spare_down,
 		.restore = bring_spare_up,
 	});
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "another CPU of its cpuset comes up",
 		.prepare = take_spare_down,
 		.meanwhile = exclude_target_despite_hotplug,
@@ -703,7 +701,7 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 	/* What takes it down queues behind a real-time thread itself. */
 	if (variant->busy_priority)
 		return;
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &self->attr, variant->name, &(struct deed) {
 		.what = "the CPU goes down",
 		.act = take_target_down,
 		.restore = bring_target_up,
@@ -775,7 +773,8 @@ static void wait_for_workers(struct __test_metadata *_metadata,
 static void start_loopers(struct __test_metadata *_metadata, bool call,
 			  bool flip)
 {
-	looping.stop = flipping.stop = false;
+	looping.stop = false;
+	flipping.stop = false;
 	loopers_call = call;
 	may_be_refused = flip;
 	ASSERT_EQ(0, run_pinned(role_cpu[HOME]));
