@@ -44,9 +44,11 @@ static cpu_set_t all_cpus;
 
 static struct cpusets *cpusets;
 
+static struct sched_attr policy;
+static const char *policy_name;
+
 /* The thread that queues on the target. */
 static struct {
-	const struct sched_attr *attr;
 	/* It got there by cpu_opv(), not by its affinity. */
 	bool calls;
 	uint64_t count;
@@ -197,7 +199,7 @@ static int end_crowd(void)
 static void *queue(void *arg)
 {
 	struct cpu_op op = count_op(&queued.count);
-	int ret = set_affinity(0, CPUS(HOME)) ?: set_policy(queued.attr);
+	int ret = set_affinity(0, CPUS(HOME)) ?: set_policy(&policy);
 
 	__atomic_store_n(&queued.tid, syscall(__NR_gettid), __ATOMIC_RELEASE);
 	if (!ret && !queued.calls)
@@ -246,6 +248,8 @@ static bool is_there(void)
 /* What is done while a thread queues. */
 struct deed {
 	const char *what;
+	/* The affinity has the target all the time. */
+	bool keeps;
 	/* Done before the thread queues. */
 	int (*prepare)(void);
 	/* Done by another thread, which may be held up while it is timed. */
@@ -308,7 +312,6 @@ FIXTURE(queued)
 {
 	struct cpusets cpusets;
 	cpu_set_t cpus;
-	struct sched_attr attr;
 };
 
 FIXTURE_VARIANT(queued)
@@ -381,8 +384,9 @@ FIXTURE_SETUP(queued)
 	if (missing)
 		SKIP(return, "needs %s", missing);
 	self->cpus = all_cpus;
-	self->attr = variant->attr;
-	self->attr.size = sizeof(self->attr);
+	policy = variant->attr;
+	policy.size = sizeof(policy);
+	policy_name = variant->name;
 	if (variant->busy_priority) {
 		crowd->nr = 1;
 		crowd->attr.sched_policy = SCHED_FIFO;
@@ -402,8 +406,7 @@ FIXTURE_TEARDOWN_PARENT(queued)
  * if the thread ran before that.
  */
 static double time_once(struct __test_metadata *_metadata,
-			FIXTURE_DATA(queued) *self, const struct deed *deed,
-			bool calls)
+			const struct deed *deed, bool calls)
 {
 	struct other other = { .act = deed->meanwhile };
 	bool too_late;
@@ -413,7 +416,6 @@ static double time_once(struct __test_metadata *_metadata,
 		ASSERT_EQ(0, deed->prepare());
 	ASSERT_EQ(0, in_helper(start_crowd));
 	memset(&queued, 0, sizeof(queued));
-	queued.attr = &self->attr;
 	queued.calls = calls;
 	ASSERT_EQ(0, pthread_create(&queued.thread, NULL, queue, NULL));
 	ASSERT_TRUE(soon(is_there() || has_run()));
@@ -425,7 +427,7 @@ static double time_once(struct __test_metadata *_metadata,
 	pthread_join(queued.thread, NULL);
 	join_other(_metadata, &other);
 	/* The deed may have taken the CPU away from it. */
-	if (queued.ret != -EINVAL)
+	if (deed->keeps || queued.ret != -EINVAL)
 		EXPECT_EQ(0, queued.ret);
 	if (deed->restore)
 		ASSERT_EQ(0, deed->restore());
@@ -433,13 +435,12 @@ static double time_once(struct __test_metadata *_metadata,
 }
 
 static double time_deed(struct __test_metadata *_metadata,
-			FIXTURE_DATA(queued) *self, const struct deed *deed,
-			bool calls)
+			const struct deed *deed, bool calls)
 {
 	double seconds = -1;
 
 	for (int i = 0; i < 10 && seconds < 0; i++)
-		seconds = time_once(_metadata, self, deed, calls);
+		seconds = time_once(_metadata, deed, calls);
 	ASSERT_GE(seconds, 0) {
 		TH_LOG("the thread never queues");
 	}
@@ -455,28 +456,25 @@ static void expect_not_held_up(struct __test_metadata *_metadata,
 			       const char *who, const char *what,
 			       double ordinary, double caller)
 {
-	ksft_print_msg("held up: %s: %s: %.3f s beside an ordinary thread, %.3f s beside the caller\n",
+	ksft_print_msg("held up: %s: %s: %.3f s by an ordinary thread, %.3f s by the caller\n",
 		       who, what, ordinary, caller);
 	EXPECT_FALSE(is_held_up(ordinary, caller));
 }
 
-static void compare(struct __test_metadata *_metadata,
-		    FIXTURE_DATA(queued) *self,
-		    const FIXTURE_VARIANT(queued) *variant,
-		    const struct deed *deed)
+static void compare(struct __test_metadata *_metadata, const struct deed *deed)
 {
 	double ordinary = BUSY_SECONDS, caller = BUSY_SECONDS;
 
 	for (int i = 0; i < NR_ATTEMPTS; i++) {
-		double seconds = time_deed(_metadata, self, deed, false);
+		double seconds = time_deed(_metadata, deed, false);
 
 		ordinary = MIN(ordinary, seconds);
-		seconds = time_deed(_metadata, self, deed, true);
+		seconds = time_deed(_metadata, deed, true);
 		caller = MIN(caller, seconds);
 		if (!is_held_up(ordinary, caller))
 			break;
 	}
-	expect_not_held_up(_metadata, variant->name, deed->what, ordinary,
+	expect_not_held_up(_metadata, policy_name, deed->what, ordinary,
 			   caller);
 }
 
@@ -492,12 +490,13 @@ static int keep_target(void)
 
 TEST_F_TIMEOUT(queued, affinity, LONG_TIMEOUT)
 {
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "affinity without the CPU",
 		.act = exclude_target,
 	});
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "affinity with the CPU",
+		.keeps = true,
 		.act = keep_target,
 	});
 }
@@ -555,7 +554,7 @@ TEST_F_TIMEOUT(queued, cpuset_write, LONG_TIMEOUT)
 	if (open_cpusets(&self->cpusets))
 		SKIP(return, NO_CPUSETS);
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "write to its cpuset.cpus",
 		.act = shrink_cpuset,
 		.restore = grow_cpuset,
@@ -567,7 +566,7 @@ TEST_F_TIMEOUT(queued, cpuset_move, LONG_TIMEOUT)
 	if (open_cpusets(&self->cpusets))
 		SKIP(return, NO_CPUSETS);
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "move of the process to another cpuset",
 		.act = move_process,
 		.restore = move_back,
@@ -583,7 +582,7 @@ TEST_F_TIMEOUT(queued, cpuset_move_of_thread, LONG_TIMEOUT)
 				 "threaded"))
 			SKIP(return, "needs cgroups that may be threaded");
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "move of the thread to another cpuset",
 		.act = move_thread,
 		.restore = move_back,
@@ -623,25 +622,25 @@ TEST_F_TIMEOUT(queued, fork_and_exec, LONG_TIMEOUT)
 	/* Have all that it takes in memory. */
 	ASSERT_EQ(0, spawn());
 	ASSERT_EQ(0, spawn_elsewhere());
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "fork and exec in its process, while that moves",
 		.meanwhile = move_process,
 		.act = spawn,
 		.restore = move_back,
 	});
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "fork and exec in another process, while its own moves",
 		.meanwhile = move_process,
 		.act = spawn_elsewhere,
 		.restore = move_back,
 	});
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "fork and exec in its process, while its cpuset.cpus are written",
 		.meanwhile = shrink_cpuset,
 		.act = spawn,
 		.restore = grow_cpuset,
 	});
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "fork and exec in another process, while its cpuset.cpus are written",
 		.meanwhile = shrink_cpuset,
 		.act = spawn_elsewhere,
@@ -688,13 +687,13 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 	if (open_cpusets(&self->cpusets))
 		SKIP(return, NO_CPUSETS);
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "another CPU of its cpuset goes down",
 		.meanwhile = exclude_target_despite_hotplug,
 		.act = take_spare_down,
 		.restore = bring_spare_up,
 	});
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "another CPU of its cpuset comes up",
 		.prepare = take_spare_down,
 		.meanwhile = exclude_target_despite_hotplug,
@@ -703,7 +702,7 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 	/* What takes it down queues behind a real-time thread itself. */
 	if (variant->busy_priority)
 		return;
-	compare(_metadata, self, variant, &(struct deed) {
+	compare(_metadata, &(struct deed) {
 		.what = "the CPU goes down",
 		.act = take_target_down,
 		.restore = bring_target_up,
@@ -775,7 +774,8 @@ static void wait_for_workers(struct __test_metadata *_metadata,
 static void start_loopers(struct __test_metadata *_metadata, bool call,
 			  bool flip)
 {
-	looping.stop = flipping.stop = false;
+	looping.stop = false;
+	flipping.stop = false;
 	loopers_call = call;
 	may_be_refused = flip;
 	ASSERT_EQ(0, run_pinned(role_cpu[HOME]));
