@@ -7,6 +7,7 @@
  * that queues in the same place.  Each comparison prints both times.
  */
 
+#include <math.h>
 #include <signal.h>
 #include <sys/param.h>
 #include <sys/prctl.h>
@@ -28,7 +29,7 @@
 #define NOISE_SECONDS	0.15
 
 /* How long to wait for what happens soon. */
-#define SOON_SECONDS	10
+#define SOON_SECONDS	60
 
 /* What the CPUs are for. */
 enum {
@@ -44,9 +45,11 @@ static cpu_set_t all_cpus;
 
 static struct cpusets *cpusets;
 
+static struct sched_attr policy;
+static const char *policy_name;
+
 /* The thread that queues on the target. */
 static struct {
-	const struct sched_attr *attr;
 	/* It got there by cpu_opv(), not by its affinity. */
 	bool calls;
 	uint64_t count;
@@ -197,7 +200,7 @@ static int end_crowd(void)
 static void *queue(void *arg)
 {
 	struct cpu_op op = count_op(&queued.count);
-	int ret = set_affinity(0, CPUS(HOME)) ?: set_policy(queued.attr);
+	int ret = set_affinity(0, CPUS(HOME)) ?: set_policy(&policy);
 
 	__atomic_store_n(&queued.tid, syscall(__NR_gettid), __ATOMIC_RELEASE);
 	if (!ret && !queued.calls)
@@ -246,6 +249,8 @@ static bool is_there(void)
 /* What is done while a thread queues. */
 struct deed {
 	const char *what;
+	/* The affinity has the target all the time. */
+	bool keeps;
 	/* Done before the thread queues. */
 	int (*prepare)(void);
 	/* Done by another thread, which may be held up while it is timed. */
@@ -308,7 +313,6 @@ FIXTURE(queued)
 {
 	struct cpusets cpusets;
 	cpu_set_t cpus;
-	struct sched_attr attr;
 };
 
 FIXTURE_VARIANT(queued)
@@ -381,8 +385,9 @@ FIXTURE_SETUP(queued)
 	if (missing)
 		SKIP(return, "needs %s", missing);
 	self->cpus = all_cpus;
-	self->attr = variant->attr;
-	self->attr.size = sizeof(self->attr);
+	policy = variant->attr;
+	policy.size = sizeof(policy);
+	policy_name = variant->name;
 	if (variant->busy_priority) {
 		crowd->nr = 1;
 		crowd->attr.sched_policy = SCHED_FIFO;
@@ -402,7 +407,6 @@ FIXTURE_TEARDOWN_PARENT(queued)
  * if the thread ran before that.
  */
 static double time_once(struct __test_metadata *_metadata,
-			const struct sched_attr *attr,
 			const struct deed *deed, bool calls)
 {
 	struct other other = { .act = deed->meanwhile };
@@ -413,7 +417,6 @@ static double time_once(struct __test_metadata *_metadata,
 		ASSERT_EQ(0, deed->prepare());
 	ASSERT_EQ(0, in_helper(start_crowd));
 	memset(&queued, 0, sizeof(queued));
-	queued.attr = attr;
 	queued.calls = calls;
 	ASSERT_EQ(0, pthread_create(&queued.thread, NULL, queue, NULL));
 	ASSERT_TRUE(soon(is_there() || has_run()));
@@ -425,21 +428,20 @@ static double time_once(struct __test_metadata *_metadata,
 	pthread_join(queued.thread, NULL);
 	join_other(_metadata, &other);
 	/* The deed may have taken the CPU away from it. */
-	if (queued.ret != -EINVAL)
+	if (deed->keeps || queued.ret != -EINVAL)
 		EXPECT_EQ(0, queued.ret);
 	if (deed->restore)
 		ASSERT_EQ(0, deed->restore());
 	return too_late ? -1 : seconds;
 }
 
-static double time_deed(struct __test_metadata *_metadata,
-			const struct sched_attr *attr,
-			const struct deed *deed, bool calls)
+static double time_deed(struct __test_metadata *_metadata, const void *deed,
+			bool calls)
 {
 	double seconds = -1;
 
 	for (int i = 0; i < 10 && seconds < 0; i++)
-		seconds = time_once(_metadata, attr, deed, calls);
+		seconds = time_once(_metadata, deed, calls);
 	ASSERT_GE(seconds, 0) {
 		TH_LOG("the thread never queues");
 	}
@@ -451,31 +453,33 @@ static bool is_held_up(double ordinary, double caller)
 	return caller > MAX_RATIO * ordinary + NOISE_SECONDS;
 }
 
-static void expect_not_held_up(struct __test_metadata *_metadata,
-			       const char *who, const char *what,
-			       double ordinary, double caller)
-{
-	ksft_print_msg("held up: %s: %s: ordinary thread %.3f s, caller %.3f s\n",
-		       who, what, ordinary, caller);
-	EXPECT_FALSE(is_held_up(ordinary, caller));
-}
+/* Times something beside ordinary threads, or beside such that call. */
+typedef double timer(struct __test_metadata *_metadata, const void *arg,
+		     bool calls);
 
-static void compare(struct __test_metadata *_metadata,
-		    const struct sched_attr *attr, const char *who,
-		    const struct deed *deed)
+static void compare(struct __test_metadata *_metadata, const char *who,
+		    const char *what, timer *time, const void *arg)
 {
-	double ordinary = BUSY_SECONDS, caller = BUSY_SECONDS;
+	double ordinary = INFINITY, caller = INFINITY;
 
 	for (int i = 0; i < NR_ATTEMPTS; i++) {
-		double seconds = time_deed(_metadata, attr, deed, false);
+		double seconds = time(_metadata, arg, false);
 
 		ordinary = MIN(ordinary, seconds);
-		seconds = time_deed(_metadata, attr, deed, true);
+		seconds = time(_metadata, arg, true);
 		caller = MIN(caller, seconds);
 		if (!is_held_up(ordinary, caller))
 			break;
 	}
-	expect_not_held_up(_metadata, who, deed->what, ordinary, caller);
+	ksft_print_msg("held up: %s: %s: %.3f s by an ordinary thread, %.3f s by the caller\n",
+		       who, what, ordinary, caller);
+	EXPECT_FALSE(is_held_up(ordinary, caller));
+}
+
+static void compare_deed(struct __test_metadata *_metadata,
+			 const struct deed *deed)
+{
+	compare(_metadata, policy_name, deed->what, time_deed, deed);
 }
 
 static int exclude_target(void)
@@ -490,12 +494,13 @@ static int keep_target(void)
 
 TEST_F_TIMEOUT(queued, affinity, LONG_TIMEOUT)
 {
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "affinity without the CPU",
 		.act = exclude_target,
 	});
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "affinity with the CPU",
+		.keeps = true,
 		.act = keep_target,
 	});
 }
@@ -553,7 +558,7 @@ TEST_F_TIMEOUT(queued, cpuset_write, LONG_TIMEOUT)
 	if (open_cpusets(&self->cpusets))
 		SKIP(return, NO_CPUSETS);
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "write to its cpuset.cpus",
 		.act = shrink_cpuset,
 		.restore = grow_cpuset,
@@ -565,7 +570,7 @@ TEST_F_TIMEOUT(queued, cpuset_move, LONG_TIMEOUT)
 	if (open_cpusets(&self->cpusets))
 		SKIP(return, NO_CPUSETS);
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "move of the process to another cpuset",
 		.act = move_process,
 		.restore = move_back,
@@ -581,7 +586,7 @@ TEST_F_TIMEOUT(queued, cpuset_move_of_thread, LONG_TIMEOUT)
 				 "threaded"))
 			SKIP(return, "needs cgroups that may be threaded");
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "move of the thread to another cpuset",
 		.act = move_thread,
 		.restore = move_back,
@@ -621,25 +626,25 @@ TEST_F_TIMEOUT(queued, fork_and_exec, LONG_TIMEOUT)
 	/* Have all that it takes in memory. */
 	ASSERT_EQ(0, spawn());
 	ASSERT_EQ(0, spawn_elsewhere());
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "fork and exec in its process, while that moves",
 		.meanwhile = move_process,
 		.act = spawn,
 		.restore = move_back,
 	});
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "fork and exec in another process, while its own moves",
 		.meanwhile = move_process,
 		.act = spawn_elsewhere,
 		.restore = move_back,
 	});
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "fork and exec in its process, while its cpuset.cpus are written",
 		.meanwhile = shrink_cpuset,
 		.act = spawn,
 		.restore = grow_cpuset,
 	});
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "fork and exec in another process, while its cpuset.cpus are written",
 		.meanwhile = shrink_cpuset,
 		.act = spawn_elsewhere,
@@ -686,13 +691,13 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 	if (open_cpusets(&self->cpusets))
 		SKIP(return, NO_CPUSETS);
 	enter_cpuset(_metadata, &self->cpusets);
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "another CPU of its cpuset goes down",
 		.meanwhile = exclude_target_despite_hotplug,
 		.act = take_spare_down,
 		.restore = bring_spare_up,
 	});
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "another CPU of its cpuset comes up",
 		.prepare = take_spare_down,
 		.meanwhile = exclude_target_despite_hotplug,
@@ -701,7 +706,7 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 	/* What takes it down queues behind a real-time thread itself. */
 	if (variant->busy_priority)
 		return;
-	compare(_metadata, &self->attr, variant->name, &(struct deed) {
+	compare_deed(_metadata, &(struct deed) {
 		.what = "the CPU goes down",
 		.act = take_target_down,
 		.restore = bring_target_up,
@@ -803,22 +808,43 @@ static void stop_loopers(struct __test_metadata *_metadata)
 	join_workers(_metadata, loopers, NR_LOOPERS);
 }
 
-/* The longest that it takes while a CPU is busy. */
-static double time_worst(struct __test_metadata *_metadata, int cpu,
-			 double (*time)(struct __test_metadata *_metadata))
+/* What is done while threads loop. */
+struct loop {
+	const char *who;
+	const char *what;
+	/* Their affinity is changed all the time. */
+	bool flip;
+	/* The CPU that is busy. */
+	int busy;
+	double (*time)(struct __test_metadata *_metadata);
+};
+
+/* The longest that it takes. */
+static double time_loop(struct __test_metadata *_metadata, const void *arg,
+			bool calls)
 {
+	const struct loop *loop = arg;
 	double worst = 0;
 
-	crowd->cpu = cpu;
-	for (int i = 0; i < NR_TIMES; i++) {
+	start_loopers(_metadata, calls, loop->flip);
+	crowd->cpu = role_cpu[loop->busy];
+	/* One that is held up tells enough. */
+	for (int i = 0; i < NR_TIMES && worst < BUSY_SECONDS / 2; i++) {
 		double seconds;
 
 		ASSERT_EQ(0, in_helper(start_crowd));
-		seconds = time(_metadata);
+		seconds = loop->time(_metadata);
 		worst = MAX(worst, seconds);
 		ASSERT_EQ(0, in_helper(end_crowd));
 	}
+	stop_loopers(_metadata);
 	return worst;
+}
+
+static void compare_loop(struct __test_metadata *_metadata,
+			 const struct loop *loop)
+{
+	compare(_metadata, loop->who, loop->what, time_loop, loop);
 }
 
 static int plug_spare(void)
@@ -877,34 +903,26 @@ FIXTURE_TEARDOWN_PARENT(looping)
 
 TEST_F_TIMEOUT(looping, hotplug, LONG_TIMEOUT)
 {
-	double plug[2];
-
-	for (int calls = 0; calls < 2; calls++) {
-		start_loopers(_metadata, calls, true);
-		plug[calls] = time_worst(_metadata, role_cpu[TARGET],
-					 time_plug);
-		stop_loopers(_metadata);
-	}
-	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
-			   "another CPU goes down and comes up", plug[false],
-			   plug[true]);
+	compare_loop(_metadata, &(struct loop) {
+		.who = "SCHED_IDLE, with new affinities",
+		.what = "another CPU goes down and comes up",
+		.flip = true,
+		.busy = TARGET,
+		.time = time_plug,
+	});
 }
 
 TEST_F_TIMEOUT(looping, static_key, LONG_TIMEOUT)
 {
-	double write[2];
-
 	if (access(STATIC_KEY, W_OK))
 		SKIP(return, "needs CONFIG_SCHEDSTATS");
-	for (int calls = 0; calls < 2; calls++) {
-		start_loopers(_metadata, calls, true);
-		write[calls] = time_worst(_metadata, role_cpu[TARGET],
-					  time_static_key);
-		stop_loopers(_metadata);
-	}
-	expect_not_held_up(_metadata, "SCHED_IDLE, with new affinities",
-			   "write to " STATIC_KEY ", while another CPU goes down and comes up",
-			   write[false], write[true]);
+	compare_loop(_metadata, &(struct loop) {
+		.who = "SCHED_IDLE, with new affinities",
+		.what = "write to " STATIC_KEY ", while another CPU goes down and comes up",
+		.flip = true,
+		.busy = TARGET,
+		.time = time_static_key,
+	});
 }
 
 #define NR_CALLS	20
@@ -926,22 +944,19 @@ static double time_calls(struct __test_metadata *_metadata)
 /* Here it is the CPU of the callers that is busy, and the other is offline. */
 TEST_F_TIMEOUT(looping, offline, LONG_TIMEOUT)
 {
-	double plug[2], call[2];
-
-	for (int calls = 0; calls < 2; calls++) {
-		ASSERT_EQ(0, take_target_down());
-		start_loopers(_metadata, calls, false);
-		call[calls] = time_worst(_metadata, role_cpu[HOME], time_calls);
-		plug[calls] = time_worst(_metadata, role_cpu[HOME], time_plug);
-		stop_loopers(_metadata);
-		ASSERT_EQ(0, bring_target_up());
-	}
-	expect_not_held_up(_metadata, "SCHED_IDLE, for an offline CPU",
-			   "calls of another thread for it", call[false],
-			   call[true]);
-	expect_not_held_up(_metadata, "SCHED_IDLE, for an offline CPU",
-			   "another CPU goes down and comes up", plug[false],
-			   plug[true]);
+	ASSERT_EQ(0, take_target_down());
+	compare_loop(_metadata, &(struct loop) {
+		.who = "SCHED_IDLE, for an offline CPU",
+		.what = "calls of another thread for it",
+		.busy = HOME,
+		.time = time_calls,
+	});
+	compare_loop(_metadata, &(struct loop) {
+		.who = "SCHED_IDLE, for an offline CPU",
+		.what = "another CPU goes down and comes up",
+		.busy = HOME,
+		.time = time_plug,
+	});
 }
 
 int main(int argc, char **argv)
