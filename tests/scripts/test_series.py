@@ -160,7 +160,8 @@ class Apply(SeriesTest):
         first = self.git("log", "--format=%H", f"{series.BASE_REF}..HEAD")
         self.git("reset", "-q", "--hard", series.BASE_REF)
         self.git("update-ref", "-d", series.APPLIED_REF)
-        self.environment |= {"GIT_COMMITTER_DATE": "2030-01-01T00:00:00Z", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+        self.environment |= {"GIT_COMMITTER_NAME": "y", "GIT_COMMITTER_EMAIL": "y@localhost", "TZ": "Asia/Tokyo", "LC_ALL": "C",
+                             "GIT_COMMITTER_DATE": "2030-01-01T00:00:00Z"}
         write(self.home / ".gitconfig", "[core]\n autocrlf = true\n[user]\n name = x\n")
         self.series("apply")
         self.assertEqual(first, self.git("log", "--format=%H", f"{series.BASE_REF}..HEAD"))

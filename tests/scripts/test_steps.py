@@ -107,7 +107,8 @@ class Lint(ProjectTest):
     def test_as_a_hook(self):
         # git tells a hook which index and repository it is of.
         self.run_command("git", "init", "-q")
-        result = self.script("lint", BASE="7.2", GIT_INDEX_FILE=".git/index", GIT_DIR=self.root / ".git")
+        self.run_command("git", "add", "-A")
+        result = self.script("lint", BASE="7.2", GIT_INDEX_FILE=self.root / ".git/index", GIT_DIR=self.root / ".git")
         self.assert_status(0, result)
 
 
