@@ -11,11 +11,27 @@
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![deny(rustdoc::broken_intra_doc_links)]
 
+#[cfg(feature = "std")]
+mod containers;
 mod error;
+#[cfg(feature = "std")]
+mod percpu;
+#[cfg(feature = "std")]
+mod rseq;
 pub mod sys;
+#[cfg(feature = "std")]
+mod thread;
+#[cfg(feature = "std")]
+mod tier;
 mod vector;
 mod word;
 
+#[cfg(feature = "std")]
+pub use containers::{Counter, PerCpu, Reserved, Ring, Stack, Taken};
 pub use error::Error;
+#[cfg(feature = "std")]
+pub use percpu::{Link, List, Mismatch, Ops};
+#[cfg(feature = "std")]
+pub use tier::{counts, current_cpu, nr_cpus, tiers, Counts, Tiers};
 pub use vector::{is_available, run, LimitError, Op, Outcome, Vector};
 pub use word::{Integer, PerCpuWord, Word};

@@ -8,6 +8,8 @@
 
 use core::ffi::{c_int, c_long};
 
+use crate::error::Error;
+
 /// The number of the system call, on every architecture that Rust has.
 pub const SYS_cpu_opv: c_long = 600;
 
@@ -151,6 +153,81 @@ pub struct cpu_op {
     pub u: cpu_op_u,
 }
 
+impl cpu_op {
+    fn new(op: i32, len: usize, u: cpu_op_u) -> Self {
+        cpu_op {
+            op,
+            // CAST: A length that does not fit is refused anyway.
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+            u,
+        }
+    }
+
+    /// Describes a comparison.
+    pub(crate) fn compare(op: i32, a: u64, b: u64, len: usize) -> Self {
+        let compare_op = compare_op {
+            a,
+            b,
+            expect_fault_a: 0,
+            expect_fault_b: 0,
+        };
+
+        Self::new(op, len, cpu_op_u { compare_op })
+    }
+
+    /// Describes a copy.
+    pub(crate) fn memcpy(op: i32, dst: u64, src: u64, len: usize) -> Self {
+        let memcpy_op = memcpy_op {
+            dst,
+            src,
+            expect_fault_dst: 0,
+            expect_fault_src: 0,
+        };
+
+        Self::new(op, len, cpu_op_u { memcpy_op })
+    }
+
+    /// Describes an addition.
+    pub(crate) fn arithmetic(op: i32, p: u64, count: i64, len: usize) -> Self {
+        let arithmetic_op = arithmetic_op {
+            p,
+            count,
+            expect_fault_p: 0,
+        };
+
+        Self::new(op, len, cpu_op_u { arithmetic_op })
+    }
+
+    /// Describes a bitwise operation.
+    pub(crate) fn bitwise(op: i32, p: u64, mask: u64, len: usize) -> Self {
+        let bitwise_op = bitwise_op {
+            p,
+            mask,
+            expect_fault_p: 0,
+        };
+
+        Self::new(op, len, cpu_op_u { bitwise_op })
+    }
+
+    /// Describes a shift.
+    pub(crate) fn shift(op: i32, p: u64, bits: u32, len: usize) -> Self {
+        let shift_op = shift_op {
+            p,
+            bits,
+            expect_fault_p: 0,
+        };
+
+        Self::new(op, len, cpu_op_u { shift_op })
+    }
+
+    /// Describes a full memory barrier.
+    pub(crate) fn barrier() -> Self {
+        let padding = [0; CPU_OP_ARG_LEN_MAX];
+
+        Self::new(CPU_MB_OP, 0, cpu_op_u { padding })
+    }
+}
+
 const _: () = assert!(size_of::<cpu_op>() == 32);
 const _: () = assert!(core::mem::offset_of!(cpu_op, u) == 8);
 
@@ -163,4 +240,17 @@ const _: () = assert!(core::mem::offset_of!(cpu_op, u) == 8);
 pub unsafe fn cpu_opv(vec: *const cpu_op, cnt: c_int, cpu: c_int, flags: c_int) -> c_long {
     // SAFETY: The caller vouches for the operands; what cannot be accessed is refused.
     unsafe { libc::syscall(SYS_cpu_opv, vec, cnt, cpu, flags) }
+}
+
+/// Runs a vector: returns 0, or 1 + the index of the comparison that stopped it.
+///
+/// # Safety
+///
+/// As for [`cpu_opv`].
+pub(crate) unsafe fn call(vec: &[cpu_op], cpu: c_int) -> Result<usize, Error> {
+    // SAFETY: As the caller vouches.
+    match unsafe { cpu_opv(vec.as_ptr(), vec.len() as c_int, cpu, 0) } {
+        -1 => Err(Error::last()),
+        ret => Ok(ret as usize),
+    }
 }

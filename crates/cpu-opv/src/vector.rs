@@ -7,7 +7,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use crate::error::Error;
-use crate::sys::{self, cpu_op, cpu_op_u};
+use crate::sys::{self, cpu_op};
 use crate::word::{address, Integer, Word};
 
 /// What became of a vector.
@@ -82,14 +82,9 @@ impl fmt::Debug for Op<'_> {
 }
 
 impl<'a> Op<'a> {
-    fn new(op: i32, len: usize, u: cpu_op_u) -> Self {
+    fn new(raw: cpu_op) -> Self {
         Op {
-            raw: cpu_op {
-                op,
-                // CAST: Every constructor has a length of at most `CPU_OP_DATA_LEN_MAX`.
-                len: len as u32,
-                u,
-            },
+            raw,
             value: [0; 8],
             own: Own::Nothing,
             operands: PhantomData,
@@ -97,33 +92,11 @@ impl<'a> Op<'a> {
     }
 
     fn compare_raw(op: i32, a: u64, b: u64, len: usize) -> Self {
-        Self::new(
-            op,
-            len,
-            cpu_op_u {
-                compare_op: sys::compare_op {
-                    a,
-                    b,
-                    expect_fault_a: 0,
-                    expect_fault_b: 0,
-                },
-            },
-        )
+        Self::new(cpu_op::compare(op, a, b, len))
     }
 
     fn copy_raw(op: i32, dst: u64, src: u64, len: usize) -> Self {
-        Self::new(
-            op,
-            len,
-            cpu_op_u {
-                memcpy_op: sys::memcpy_op {
-                    dst,
-                    src,
-                    expect_fault_dst: 0,
-                    expect_fault_src: 0,
-                },
-            },
-        )
+        Self::new(cpu_op::memcpy(op, dst, src, len))
     }
 
     fn with_value<W: Word>(mut self, value: W::Value) -> Self {
@@ -187,18 +160,10 @@ impl<'a> Op<'a> {
     }
 
     fn arithmetic<W: Integer>(op: i32, word: &'a W, count: W::Value) -> Self {
-        Self::new(
-            op,
-            W::BYTES,
-            cpu_op_u {
-                arithmetic_op: sys::arithmetic_op {
-                    p: address(word),
-                    // CAST: Only the low bits that fit the word are used.
-                    count: W::to_bits(count) as i64,
-                    expect_fault_p: 0,
-                },
-            },
-        )
+        // CAST: Only the low bits that fit the word are used.
+        let count = W::to_bits(count) as i64;
+
+        Self::new(cpu_op::arithmetic(op, address(word), count, W::BYTES))
     }
 
     /// Adds to an integer, wrapping.
@@ -212,17 +177,7 @@ impl<'a> Op<'a> {
     }
 
     fn bitwise<W: Integer>(op: i32, word: &'a W, mask: u64) -> Self {
-        Self::new(
-            op,
-            W::BYTES,
-            cpu_op_u {
-                bitwise_op: sys::bitwise_op {
-                    p: address(word),
-                    mask,
-                    expect_fault_p: 0,
-                },
-            },
-        )
+        Self::new(cpu_op::bitwise(op, address(word), mask, W::BYTES))
     }
 
     /// Sets the bits of a mask in an integer.
@@ -245,17 +200,7 @@ impl<'a> Op<'a> {
             // The system call refuses what shifts out all bits.
             return Self::bitwise(sys::CPU_AND_OP, word, 0);
         }
-        Self::new(
-            op,
-            W::BYTES,
-            cpu_op_u {
-                shift_op: sys::shift_op {
-                    p: address(word),
-                    bits,
-                    expect_fault_p: 0,
-                },
-            },
-        )
+        Self::new(cpu_op::shift(op, address(word), bits, W::BYTES))
     }
 
     /// Shifts an integer left. Nothing is left of it after its whole width.
@@ -270,13 +215,7 @@ impl<'a> Op<'a> {
 
     /// Is a full memory barrier between the operations before and after it.
     pub fn barrier() -> Self {
-        Self::new(
-            sys::CPU_MB_OP,
-            0,
-            cpu_op_u {
-                padding: [0; sys::CPU_OP_ARG_LEN_MAX],
-            },
-        )
+        Self::new(cpu_op::barrier())
     }
 
     /// Compares bytes: goes on if they are equal (`equal`) or differ (not `equal`), else stops the
@@ -436,19 +375,9 @@ impl<'a> Vector<'a> {
     ///
     /// Those of the system call. No operation has taken effect then.
     pub fn run(&self, cpu: c_int) -> Result<Outcome, Error> {
-        self.run_by(
-            |vec, cpu| {
-                // SAFETY: The operands are words that the operations borrow, or the caller of an
-                // unsafe constructor has vouched for them.
-                let ret = unsafe { sys::cpu_opv(vec.as_ptr(), vec.len() as c_int, cpu, 0) };
-
-                if ret < 0 {
-                    return Err(Error::last());
-                }
-                Ok(ret as usize)
-            },
-            cpu,
-        )
+        // SAFETY: The operands are words that the operations borrow, or the caller of an unsafe
+        // constructor has vouched for them.
+        self.run_by(|vec, cpu| unsafe { sys::call(vec, cpu) }, cpu)
     }
 
     fn run_by(
@@ -456,13 +385,7 @@ impl<'a> Vector<'a> {
         call: impl FnOnce(&[cpu_op], c_int) -> Result<usize, Error>,
         cpu: c_int,
     ) -> Result<Outcome, Error> {
-        let mut vec = [cpu_op {
-            op: sys::CPU_MB_OP,
-            len: 0,
-            u: cpu_op_u {
-                padding: [0; sys::CPU_OP_ARG_LEN_MAX],
-            },
-        }; sys::CPU_OP_VEC_LEN_MAX];
+        let mut vec = [cpu_op::barrier(); sys::CPU_OP_VEC_LEN_MAX];
         let ops = &self.ops[..self.len];
 
         for (raw, op) in vec.iter_mut().zip(ops) {
