@@ -11,6 +11,8 @@
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![deny(rustdoc::broken_intra_doc_links)]
 
+#[cfg(feature = "capi")]
+pub mod capi;
 #[cfg(feature = "std")]
 mod containers;
 mod error;

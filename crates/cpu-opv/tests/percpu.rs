@@ -404,40 +404,57 @@ fn counters_lose_nothing() {
     assert_eq!(sum, local + remote);
 }
 
-/// As above, where the sequence takes its time between its comparison and its store. A lock that
-/// does not fence the sequences loses additions here.
+/// One thread does nothing but sequences that take their time between the comparison and the store,
+/// and a thread on another CPU adds to the same word. A lock that does not fence the sequences loses
+/// additions here.
 #[test]
 fn long_sequences_lose_nothing() {
     let _alone = alone();
-    let parts = PerCpu::new(|_| AtomicUsize::new(0));
-    let ops = Ops::private();
-    let add_slowly = |cpu, part: &AtomicUsize| {
+    let online = online();
+    let (here, there) = (online[0], online[online.len() - 1]);
+    let (word, ops, stop) = (AtomicUsize::new(0), Ops::private(), AtomicBool::new(false));
+    let add_slowly = || {
         let (source, mut copy) = ([0u8; 4096], [0u8; 4096]);
         loop {
-            let old = part.load(Relaxed);
+            let old = word.load(Relaxed);
             // SAFETY: Both buffers are the thread's own.
             let done = unsafe {
                 let (dst, src) = (copy.as_mut_ptr(), source.as_ptr());
-                ops.compare_copy_store(part, old, dst, src, 4096, old + 1, cpu)
+                ops.compare_copy_store(&word, old, dst, src, 4096, old + 1, here)
             };
             if done.unwrap().is_ok() {
                 return;
             }
         }
     };
-    let (local, remote) = load(
-        |_| {
-            let (cpu, part) = parts.current();
-            add_slowly(cpu, part);
-        },
-        |random| {
-            let cpu = random.below(nr_cpus());
-            ops.add(parts.get(cpu).unwrap(), 1, cpu).unwrap();
-        },
-    );
-    let sum: usize = parts.iter().map(|(_, part)| part.load(Relaxed)).sum();
+    let mut remote = 0;
 
-    assert_eq!(sum, local + remote);
+    let local = thread::scope(|scope| {
+        let local = scope.spawn(|| {
+            let mut done = 0;
+            pin_to(&[here]);
+            while !stop.load(Relaxed) {
+                add_slowly();
+                done += 1;
+            }
+            done
+        });
+        let counting = scope.spawn(|| {
+            let start = Instant::now();
+            let mut done = 0;
+            pin_to(&[there]);
+            while start.elapsed() < LOAD || done < 5000 {
+                ops.add(&word, 1, here).unwrap();
+                done += 1;
+            }
+            stop.store(true, Relaxed);
+            done
+        });
+        remote += counting.join().unwrap();
+        local.join().unwrap()
+    });
+    println!("{local} local, {remote} remote, {:?}", counts());
+    assert_eq!(word.into_inner(), local + remote);
 }
 
 #[test]
