@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Per-CPU operations for Linux.
+#![cfg_attr(feature = "std", doc = include_str!("../README.md"))]
 //!
-//! # Layers
+//! # The call
 //!
-//! - The call: [`run`], [`Op`] and [`Vector`] are the system call `cpu_opv()`, which runs a short
-//!   vector of operations on one CPU with preemption disabled. This layer needs neither `std` nor
-//!   `alloc`, and the kernel has to have the call.
+//! [`run`], [`Op`] and [`Vector`] are the system call `cpu_opv()`, which runs a short vector of
+//! operations on one CPU with preemption disabled. This layer needs neither `std` nor `alloc`, and
+//! the kernel has to have the call.
 
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![deny(rustdoc::broken_intra_doc_links)]

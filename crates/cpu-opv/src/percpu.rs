@@ -2,6 +2,7 @@
 
 //! The per-CPU operations, each in its three forms.
 
+use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -56,8 +57,8 @@ unsafe fn equals<const BYTES: usize>(v: *const u8, value: u64) -> bool {
     unsafe { load::<BYTES>(v) == value & mask }
 }
 
-/// A value where a vector finds it, or leaves it.
-struct Value([u8; 8]);
+/// A value where a vector finds it, or leaves it: the kernel writes to it behind a shared reference.
+struct Value(UnsafeCell<[u8; 8]>);
 
 impl Value {
     fn new<const BYTES: usize>(value: u64) -> Self {
@@ -67,11 +68,16 @@ impl Value {
             8 => bytes = value.to_ne_bytes(),
             _ => bytes[..4].copy_from_slice(&(value as u32).to_ne_bytes()),
         }
-        Value(bytes)
+        Value(UnsafeCell::new(bytes))
+    }
+
+    fn as_ptr(&self) -> *const u8 {
+        self.0.get().cast_const().cast()
     }
 
     fn get<const BYTES: usize>(&self) -> u64 {
-        match (BYTES, self.0) {
+        // SAFETY: No vector that knows of it runs.
+        match (BYTES, unsafe { *self.0.get() }) {
             (8, bytes) => u64::from_ne_bytes(bytes),
             (_, [a, b, c, d, ..]) => u32::from_ne_bytes([a, b, c, d]).into(),
         }
@@ -79,7 +85,12 @@ impl Value {
 }
 
 fn compare<const BYTES: usize>(v: *const u8, value: &Value) -> cpu_op {
-    cpu_op::compare(sys::CPU_COMPARE_EQ_OP, address(v), address(&value.0), BYTES)
+    cpu_op::compare(
+        sys::CPU_COMPARE_EQ_OP,
+        address(v),
+        address(value.as_ptr()),
+        BYTES,
+    )
 }
 
 fn copy(op: i32, dst: *const u8, src: *const u8, len: usize) -> cpu_op {
@@ -93,7 +104,7 @@ fn set<const BYTES: usize>(v: *const u8, value: &Value, release: bool) -> cpu_op
         sys::CPU_MEMCPY_OP
     };
 
-    copy(op, v, value.0.as_ptr(), BYTES)
+    copy(op, v, value.as_ptr(), BYTES)
 }
 
 /// # Safety
@@ -171,9 +182,9 @@ impl<const BYTES: usize> Operation for FetchAdd<BYTES> {
     }
 
     unsafe fn vector(&self, cpu: c_int) -> Result<Attempt, Error> {
-        let mut old = Value([0; 8]);
+        let old = Value::new::<BYTES>(0);
         let vec = [
-            copy(sys::CPU_MEMCPY_OP, old.0.as_mut_ptr(), self.v, BYTES),
+            copy(sys::CPU_MEMCPY_OP, old.as_ptr(), self.v, BYTES),
             cpu_op::arithmetic(
                 sys::CPU_ADD_RELEASE_OP,
                 address(self.v),
@@ -209,10 +220,10 @@ impl<const BYTES: usize> Operation for Swap<BYTES> {
     }
 
     unsafe fn vector(&self, cpu: c_int) -> Result<Attempt, Error> {
-        let mut old = Value([0; 8]);
+        let old = Value::new::<BYTES>(0);
         let new = Value::new::<BYTES>(self.new);
         let vec = [
-            copy(sys::CPU_MEMCPY_OP, old.0.as_mut_ptr(), self.v, BYTES),
+            copy(sys::CPU_MEMCPY_OP, old.as_ptr(), self.v, BYTES),
             set::<BYTES>(self.v, &new, true),
         ];
 

@@ -94,7 +94,7 @@ macro_rules! by_width {
 macro_rules! by_width {
     ($bytes:expr, $name:ident($($argument:expr),* $(,)?)) => {{
         $(let _ = $argument;)*
-        $crate::rseq::Attempt::Aborted
+        $crate::rseq::absent()
     }};
 }
 pub(crate) use by_width;
@@ -105,6 +105,10 @@ pub(crate) use arch::{pop, push, w32, w64};
 #[cfg(not(cpu_opv_sequences))]
 mod none {
     use super::{Area, Attempt};
+
+    pub(crate) unsafe fn absent() -> Attempt {
+        Attempt::Aborted
+    }
 
     pub(crate) unsafe fn push(
         _: *mut Area,
@@ -129,7 +133,7 @@ mod none {
     }
 }
 #[cfg(not(cpu_opv_sequences))]
-pub(crate) use none::{pop, push};
+pub(crate) use none::{absent, pop, push};
 
 /// Returns how far from the thread pointer the area is that the C library has registered, if it
 /// has: glibc 2.35 and later, unless a tunable or the kernel forbids it.
@@ -196,3 +200,6 @@ pub(crate) fn unregister(area: *mut Area) {
 
     rseq(area, RSEQ_FLAG_UNREGISTER);
 }
+
+#[cfg(all(test, cpu_opv_sequences, not(miri)))]
+mod tests;

@@ -613,10 +613,11 @@ unsafe extern "C" fn in_child() {
     let gate = unsafe { (*FORKING.0.get()).take() };
 
     Thread::forked(thread(false));
+    // Who has the lock is a thread of another process, or this one by another number.
+    LOCK.init();
+    PROCESS.gate.store(0, Ordering::Release);
     if let Some(mut gate) = gate {
-        // It was locked by a thread of another number.
         core::mem::forget(gate.held.take());
-        LOCK.init();
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! The call: operations, vectors of them, and running one.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_int, c_long, c_void};
 use core::fmt;
 use core::marker::PhantomData;
 
@@ -439,7 +439,9 @@ pub fn run<const N: usize>(ops: [Op<'_>; N], cpu: c_int) -> Result<Outcome, Erro
 /// Returns whether the kernel has the system call.
 pub fn is_available() -> bool {
     // SAFETY: With this flag the other arguments are ignored.
-    unsafe { sys::cpu_opv(core::ptr::null(), 0, 0, sys::CPU_OP_NR_FLAG) >= sys::NR_CPU_OPS.into() }
+    unsafe {
+        sys::cpu_opv(core::ptr::null(), 0, 0, sys::CPU_OP_NR_FLAG) >= sys::NR_CPU_OPS as c_long
+    }
 }
 
 #[cfg(test)]

@@ -512,6 +512,64 @@ fn stacks_lose_nothing() {
     assert_eq!(sum.into_inner(), (0..pushed).fold(0, usize::wrapping_add));
 }
 
+/// A CPU that can be taken offline, if the machine is there for that.
+fn removable_cpu() -> Option<String> {
+    std::env::var_os("CPU_OPV_TEST_HOTPLUG")?;
+    let cpu = online().into_iter().rev().find(|cpu| *cpu > 0)?;
+    let file = format!("/sys/devices/system/cpu/cpu{cpu}/online");
+
+    std::fs::OpenOptions::new().write(true).open(&file).ok()?;
+    Some(file)
+}
+
+/// Many threads use the stack while another drains it, also where a CPU has gone, with all that is
+/// its own, and comes back.
+#[test]
+fn two_hundred_threads() {
+    const THREADS: usize = 200;
+    const ROUNDS: usize = 50;
+    let _alone = alone();
+    let (stack, running) = (Stack::new(), AtomicUsize::new(THREADS));
+    let (taken, changes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    stack.push(()).unwrap();
+                    thread::yield_now();
+                    if stack.pop().unwrap().is_some() {
+                        taken.fetch_add(1, Relaxed);
+                    }
+                    stack.push(()).unwrap();
+                }
+                running.fetch_sub(1, Relaxed);
+            });
+        }
+        scope.spawn(|| {
+            let file = removable_cpu();
+            while running.load(Relaxed) > 0 {
+                for state in ["0", "1"] {
+                    if let Some(file) = &file {
+                        // Another task may hold hotplug.
+                        if std::fs::write(file, state).is_ok() {
+                            changes.fetch_add(1, Relaxed);
+                        }
+                    }
+                    for cpu in 0..nr_cpus() {
+                        taken.fetch_add(stack.take_all(cpu).unwrap().count(), Relaxed);
+                    }
+                }
+            }
+        });
+    });
+    for cpu in 0..nr_cpus() {
+        taken.fetch_add(stack.take_all(cpu).unwrap().count(), Relaxed);
+    }
+    println!("{changes:?} changes of the online CPUs, {:?}", counts());
+    assert_eq!(taken.into_inner(), 2 * THREADS * ROUNDS);
+}
+
 #[test]
 fn dropped_stacks_free_their_values() {
     let _alone = alone();
