@@ -10,6 +10,9 @@ FLAVOUR := $(CONFIG)
 endif
 
 .PHONY: help run check vm shell kernel kselftest mutants soak preemptoff lint bench patches patches-check
+# Where install-lib installs.
+export DESTDIR PREFIX LIBDIR
+.PHONY: crate-test crate-guest install-lib
 .PHONY: tools source series host-test abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -29,6 +32,8 @@ help:
 	@echo '  make soak MINUTES=n  random load of all kinds with CPU hotplug, for n minutes (default: 5)'
 	@echo '  make preemptoff      how long vectors disable preemption, in instructions, also under that load'
 	@echo '  make host-test       the pure modules tested on the host'
+	@echo '  make crate-test      the library for programs tested on the host; make crate-guest: in the guest'
+	@echo '  make install-lib     builds the library for C and C++ and installs it (DESTDIR= PREFIX=)'
 	@echo '  make abi-test        the layout of the ABI checked for several targets'
 	@echo '  make lint            rustfmt, clippy, rustdoc, checkpatch, kernel-doc, shellcheck'
 	@echo '  make bench           the benchmark: instructions per call; PROFILE=1 also tells where'
@@ -87,6 +92,15 @@ preemptoff: series
 host-test: tools
 	@scripts/host-test
 
+crate-test: tools
+	@scripts/crate-test
+
+crate-guest: kernel
+	@scripts/crate-test --guest
+
+install-lib: tools
+	@scripts/install-lib
+
 abi-test: series
 	@scripts/abi-test
 
@@ -112,7 +126,7 @@ each-patch: series
 	@scripts/each-patch
 
 clean:
-	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/vm build/log build/kvm-verdict
+	rm -rf build/out build/kselftest build/demo build/bench build/host build/crate build/crate-c build/series build/vm build/log build/kvm-verdict
 
 distclean:
 	@scripts/distclean
