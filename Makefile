@@ -13,7 +13,7 @@ endif
 # Where install-lib installs.
 export DESTDIR PREFIX LIBDIR
 .PHONY: crate-test crate-guest install-lib
-.PHONY: tools source series host-test abi-test each-patch clean distclean
+.PHONY: plan-run plan-check tools source series script-test host-test model coverage rust-analyzer abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -31,11 +31,16 @@ help:
 	@echo '                       (T="name..." removes only these of tests/mutants/)'
 	@echo '  make soak MINUTES=n  random load of all kinds with CPU hotplug, for n minutes (default: 5)'
 	@echo '  make preemptoff      how long vectors disable preemption, in instructions, also under that load'
+	@echo '  make script-test     the scripts tested, on toy kernel trees (T="word..." only some)'
 	@echo '  make host-test       the pure modules tested on the host'
+	@echo '  make coverage        which of their lines these tests run: all, or it fails'
+	@echo '  make model           a model of the arrival on a CPU, checked over all interleavings'
 	@echo '  make crate-test      the library for programs tested on the host; make crate-guest: in the guest'
 	@echo '  make install-lib     builds the library for C and C++ and installs it (DESTDIR= PREFIX=)'
 	@echo '  make abi-test        the layout of the ABI checked for several targets'
-	@echo '  make lint            rustfmt, clippy, rustdoc, checkpatch, kernel-doc, shellcheck'
+	@echo '  make lint            rustfmt, shellcheck, checkpatch, kernel-doc; where the kernel is built, too:'
+	@echo '                       clippy, rustdoc, and whether a path leads to a panic'
+	@echo '  make rust-analyzer   lets an editor that opens build/src/linux-N know the Rust code there'
 	@echo '  make bench           the benchmark: instructions per call; PROFILE=1 also tells where'
 	@echo '                       they go, CHECK=1 fails when a row is worse than bench/baseline.csv,'
 	@echo '                       INLINE_HELPERS=1 builds the kernel with that option (7.2)'
@@ -56,6 +61,9 @@ help:
 	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
 	@echo '  KARGS="..."    more arguments for the kernel, such as isolcpus=3 nohz_full=3, or preempt=full'
 
+plan-run plan-check: plan-%:
+	@scripts/plan $*
+
 tools:
 	@scripts/tools
 
@@ -68,11 +76,11 @@ series: source
 kernel: series
 	@scripts/kernel
 
-run: kernel
+run: plan-run kernel
 	@scripts/demo
 
 vm:
-	@scripts/vm $(VMFLAGS) '$(subst ','\'',$(CMD))'
+	@scripts/vm $(VMFLAGS) '$(subst ','\'',$(value CMD))'
 
 shell:
 	@scripts/vm -i
@@ -89,6 +97,9 @@ soak: kernel
 preemptoff: series
 	@scripts/preemptoff
 
+script-test:
+	@scripts/script-test $(T)
+
 host-test: tools
 	@scripts/host-test
 
@@ -101,13 +112,23 @@ crate-guest: kernel
 install-lib: tools
 	@scripts/install-lib
 
+coverage:
+	@scripts/tools coverage
+	@scripts/coverage
+
+rust-analyzer: series
+	@scripts/rust-analyzer
+
+model: tools
+	@scripts/model
+
 abi-test: series
 	@scripts/abi-test
 
-lint: kernel
+lint: tools
 	@scripts/lint
 
-check: tools
+check: plan-check tools
 	@scripts/check
 
 bench:
@@ -119,14 +140,14 @@ bench:
 patches: tools
 	@scripts/patches export
 
-patches-check: tools
+patches-check: plan-check tools
 	@scripts/patches check $(if $(UPSTREAM),upstream)
 
 each-patch: series
 	@scripts/each-patch
 
 clean:
-	rm -rf build/out build/kselftest build/demo build/bench build/host build/crate build/crate-c build/series build/vm build/log build/kvm-verdict
+	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/model build/crate build/crate-c build/vm build/log build/kvm-verdict
 
 distclean:
 	@scripts/distclean

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * What a call of cpu_opv() costs, beside what a program could do instead, and
- * beside the algorithm of 2017 where the kernel has it (patches/bench).
+ * beside the algorithm of 2017 where the kernel has it (bench/patches).
  *
  * The unit is that of CLOCK_MONOTONIC.  In a guest whose clock counts
  * instructions that is an instruction; a loop of a known number of them finds
@@ -31,7 +31,7 @@
 #include "mark.h"
 #include "rseq.h"
 
-/* The number that patches/bench gives to the algorithm of 2017. */
+/* The number that bench/patches gives to the algorithm of 2017. */
 #define NR_CPU_OPV_2017		601
 
 #define PAGE_LEN		4096

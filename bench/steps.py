@@ -22,11 +22,12 @@ STEPS = [
     ("copy in", r"cpu_opv::user::(RawVec>?::)?copy_in|^__x64_sys_cpu_opv_2017#copy|_copy_from_user$"),
     ("validate", r"cpu_opv::op::(Vector>?::)?new\b|^check_vector$"),
     ("plan", r"cpu_opv::plan(::(Plan>?::)?new\b|$)|cpu_opv::plan::List>?::|cpu_opv::op::(Vector>?::)?stores_last"),
-    ("pin", r"cpu_opv::pin::(.*::)?(pin|attempt|pin_list|check|can_load)$|gup::(PinnedPages>?::)?pin$"
-            r"|^pin_vector$|^pin_operand$|get_user_pages_fast$"),
-    ("load ahead", r"cpu_opv::pin::(Pinned>?::)?load\b|cpu_opv::loaded::(Loaded>?::)?load\b"),
-    ("reach", r"cpu_opv::reach::|drop_(in_place|glue)<.*reach::Reached|^push_current_to_cpu$|^migrate_enable$"),
-    ("run", r"cpu_opv::run::run\b|cpu_opv::pin::Pinned>?::run$|^run_vector$|^run_on_cpu$"),
+    ("pin", r"cpu_opv::pin::(.*::)?(pin|pin_list|check|is_replaceable)$|gup::(PinnedPages>?::)?(pin|pin_by)\b"
+            r"|^pin_vector$|^pin_operand$|(get|pin)_user_pages_fast(_only)?$"),
+    ("preload", r"cpu_opv::pin::(Pinned>?::)?preload\b|cpu_opv::preload::(Preloaded>?::)?load\b"),
+    ("reach", r"cpu_opv::reach::|drop_(in_place|glue)<.*reach::Reached|^push_current_to_cpu$"),
+    ("run", r"cpu_opv::interpret::|cpu_opv::pin_and_run$|cpu_opv::view::|cpu_opv::unpinned::(run_reached|probe)\b"
+            r"|^run_vector$|^run_on_cpu$"),
     ("unpin", r"gup::(PinnedPages>?::)?clear$|drop_(in_place|glue)<.*(PinnedPages|pin::Pinned)|^unpin$|put_page|unpin_user_page"),
 ]
 BODY = re.compile(r"^rust_cpu_opv$|cpu_opv::|^__(x64|do|se)_sys_cpu_opv(_2017)?$")

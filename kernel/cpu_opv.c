@@ -5,7 +5,7 @@
 
 #include <linux/build_bug.h>
 #include <linux/cpu_opv.h>
-#include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/stddef.h>
 #include <linux/syscalls.h>
 
@@ -43,9 +43,9 @@ static_assert(offsetof(struct cpu_op, u.shift_op.expect_fault_p) == 20);
 
 /*
  * Excludes vectors for offline CPUs from each other.  It is defined here since
- * only C can initialize a mutex at compile time.
+ * only C can initialize a lock at compile time.
  */
-DEFINE_MUTEX(cpu_opv_offline_lock);
+DEFINE_RAW_SPINLOCK(cpu_opv_offline_lock);
 
 /**
  * sys_cpu_opv - Run a vector of operations on a CPU

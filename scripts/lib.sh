@@ -6,7 +6,13 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$ROOT/build
 LOGDIR=$BUILD/log
-mkdir -p "$LOGDIR"
+
+# The jobs of `make -j8` are those of the kernel's build. Its flags are not for the makes
+# that run here, which would warn that they have no part in it.
+[[ " ${MAKEFLAGS:-}" =~ \ -j\ ?([0-9]+) ]] && JOBS=${JOBS:-${BASH_REMATCH[1]}}
+unset MAKEFLAGS MFLAGS MAKELEVEL
+# A hook of git names the repository that it is of.
+unset GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX GIT_OBJECT_DIRECTORY
 
 JOBS=${JOBS:-$(nproc)}
 FLAVOUR=${FLAVOUR:-run}
@@ -28,6 +34,14 @@ die() {
 	done
 	exit 1
 }
+
+case $ROOT in
+# The kernel's Makefile refuses it as well, much later.
+*[[:space:]:]*) die "the kernel cannot be built in a path with a space or a colon: move $ROOT" ;;
+esac
+[ "$ARCH" = x86_64 ] || die "ARCH=$ARCH: only x86_64 kernels can be built and booted so far (unset ARCH if it is merely exported)"
+
+mkdir -p "$LOGDIR"
 
 minutes() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 
@@ -83,6 +97,11 @@ version_of() { # of the kernel tree whose Makefile is read from standard input
 	awk -F ' *= *' '$1 == "VERSION" { v = $2 } $1 == "PATCHLEVEL" { print v "." $2 }'
 }
 
+# Is KDIR a tree that has the series and in which the kernel was built? It is used as it is.
+kdir_is_built() {
+	[ -n "${KDIR:-}" ] && [ -f "$KDIR/arch/x86/boot/bzImage" ] && grep -qsx 'CONFIG_CPU_OPV=y' "$KDIR/.config"
+}
+
 # Sets BASE, TREE, SRC and OUT. `source` writes build/base when it had to choose.
 use_base() {
 	if [ -n "${KDIR:-}" ]; then
@@ -99,6 +118,10 @@ use_base() {
 	# do the patches one by one.
 	case $FLAVOUR in bench* | each*) SRC=$SRC-${FLAVOUR%%-*} ;; esac
 	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
+	if kdir_is_built; then
+		SRC=$(realpath "$KDIR")
+		OUT=$SRC
+	fi
 	export BASE
 }
 
@@ -137,6 +160,23 @@ kgit() {
 		-c advice.detachedHead=false -c user.name=cpu_opv -c user.email=cpu_opv@localhost "$@"
 }
 
+# project_files PATTERN...: the files of this project that match, but none that git ignores. It needs
+# no repository: there may be none, or one of another user.
+project_files() {
+	[ -f "$BUILD/outside/HEAD" ] || kgit init -q --bare "$BUILD/outside"
+	kgit -C "$ROOT" --git-dir="$BUILD/outside" --work-tree="$ROOT" ls-files -o --exclude-standard -- "$@"
+}
+
+# What a build depends on, and whether the kernel that is built is that of the tree as it is.
+kernel_state() {
+	kgit -C "$SRC" rev-parse HEAD
+	cat "$OUT/.config" "$BUILD/tools/env"
+	kgit -C "$SRC" status --porcelain
+}
+kernel_is_current() { # kernel_is_current STATE
+	[ "$1" = "$(cat "$OUT/.built" 2>/dev/null)" ] && ! grep -q '^[ MARCDU?!][MD?] ' <<<"$1"
+}
+
 # The C compiler is gcc, which takes two thirds of clang's time. What make bench counts is
 # clang's code, though, and KASAN has Rust with clang alone.
 kmake() {
@@ -151,13 +191,27 @@ kmake() {
 ICOUNT="-icount shift=0,sleep=off -cpu max,-fsrm,-erms"
 
 # build_selftests: builds the self-tests by the kernel's own machinery, and puts them into
-# the directory INSTALL.
+# the directory INSTALL, which is this make's until the script ends.
 build_selftests() {
+	lock "$INSTALL.lock"
 	logged "headers-${OUT##*/}" kmake headers || exit 1
 	rm -rf "$INSTALL"
 	# The C library's own compiler: clang does not always find the 32-bit one.
 	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS=cpu_opv CC=gcc LLVM= \
 		INSTALL_PATH="$INSTALL" FORCE_TARGETS=1 install || exit 1
+}
+
+# guest_results OUTPUT LOG PROGRAM...: what guest-tests printed, and the kernel's log of that
+# guest, as "passed|failed|skipped NAME".
+guest_results() {
+	local output=$1 log=$2
+	shift 2
+	awk -v planned_programs="$*" -f "$ROOT/scripts/complaints.awk" -f "$ROOT/scripts/results.awk" "$output" kernel_log=1 "$log"
+}
+
+# complaints LOG: prints what the kernel complains of in it, and succeeds if there is any.
+complaints() {
+	awk -v only=1 -f "$ROOT/scripts/complaints.awk" "$1"
 }
 
 # drop_branch TREE: takes a worktree of KDIR off its branch, and the branch out of

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Makes "passed|failed|skipped NAME" lines of what guest-tests printed.
+# Makes "passed|failed|skipped NAME" lines of what guest-tests printed, and of the
+# kernel's log of that guest:
+#
+#   awk -v planned_programs="..." -f complaints.awk -f results.awk OUTPUT kernel_log=1 LOG
 
 function result(kind, name) { print kind " " name }
 
@@ -23,9 +26,26 @@ function tap(prefix, line,    bad, name, reason) {
 	}
 }
 
-BEGIN { wanted_count = split(planned_programs, wanted, " ") }
+BEGIN {
+	wanted_count = split(planned_programs, wanted, " ")
+	section = sections[++section_count] = "boot"
+}
 
 { sub(/\r$/, "") }
+
+# The log has the same marks. What comes before the first is of the boot.
+kernel_log && match($0, /cpu_opv: ##program /) {
+	section = substr($0, RSTART + RLENGTH)
+	sections[++section_count] = section
+	next
+}
+kernel_log && is_complaint($0) {
+	if (!complaints[section]++) {
+		sub(/^\[[^]]*\] */, "")
+		first_complaint[section] = $0
+	}
+}
+kernel_log { next }
 
 $1 == "##kunit" { mode = "kunit"; suite = $2; next }
 $1 == "##end" { mode = ""; next }
@@ -51,8 +71,8 @@ $1 == "##scheduler" {
 	result($3 == 0 ? "passed" : "failed", "the scheduler was still there after " $2)
 	next
 }
-$1 == "##splats" {
-	result($3 == 0 ? "passed" : "failed", "kernel log clean after " $2 ($3 == 0 ? "" : ": " $3 " lines of complaint"))
+$1 == "##tainted" {
+	result($3 == 0 ? "passed" : "failed", "kernel not tainted by " $2 ($3 == 0 ? "" : ": by " $3))
 	next
 }
 $1 == "##done" { done = 1; next }
@@ -68,6 +88,15 @@ mode == "kunit" && /^    (not )?ok / {
 }
 
 END {
+	for (i = 1; i <= section_count; i++) {
+		section = sections[i]
+		if (complaints[section])
+			result("failed", "kernel log clean after " section ": " complaints[section] " lines of complaint, the first: " first_complaint[section])
+		else
+			result("passed", "kernel log clean after " section)
+	}
+	if (!kernel_log)
+		result("failed", "kselftest: there is no log of the kernel")
 	for (i = 1; i <= wanted_count; i++)
 		if (!(wanted[i] in finished))
 			result("failed", "kselftest " wanted[i] ": did not end")

@@ -8,6 +8,11 @@ __rust_helper void rust_helper_cpus_read_lock(void)
 	cpus_read_lock();
 }
 
+__rust_helper int rust_helper_cpus_read_trylock(void)
+{
+	return cpus_read_trylock();
+}
+
 __rust_helper void rust_helper_cpus_read_unlock(void)
 {
 	cpus_read_unlock();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/preempt.h>
+#include <linux/sched.h>
 
 __rust_helper void rust_helper_preempt_disable(void)
 {
@@ -10,4 +11,9 @@ __rust_helper void rust_helper_preempt_disable(void)
 __rust_helper void rust_helper_preempt_enable(void)
 {
 	preempt_enable();
+}
+
+__rust_helper int rust_helper_preempt_disable_on_cpu(unsigned int cpu)
+{
+	return preempt_disable_on_cpu(cpu);
 }

@@ -5,13 +5,18 @@
 //! It runs a short vector of operations on the memory of its caller, on a given CPU, with
 //! preemption disabled: atomic against every other thread on that CPU.
 //!
-//! A call copies the vector in, validates it, plans which pages it touches, pins them, reaches the
-//! CPU, and runs the operations. Each of these steps makes a value of a type of its own, which the
-//! next step is made from, and what a step holds is released when its value is dropped. Whatever
+//! A call copies the vector in, validates it, plans which pages it touches, reaches the CPU, pins
+//! the pages, and runs the operations. Each of these steps makes a value of a type of its own, which
+//! the next step is made from, and what a step holds is released when its value is dropped. Whatever
 //! can fail or sleep comes before the first operation, so a failed call has changed nothing.
 //!
-//! The pages are pinned by `pin_user_pages_fast()`. The `get_user_pages_fast()` of the same walk
-//! would lose stores to a concurrent `fork()`, see [`mm::gup`](crate::mm::gup).
+//! A task that waits, for its CPU or for memory to be present, holds nothing that anyone else waits
+//! for: no pin, no lock. Hence the pages are pinned when the CPU has been reached, from what is
+//! present then. If that is not all of them, the CPU is given up, memory is made present, and the
+//! vector starts over.
+//!
+//! The pages are pinned by `pin_user_pages_fast_only()`. The `get_user_pages_fast()` of the same
+//! walk would lose stores to a concurrent `fork()`, see [`mm::gup`](crate::mm::gup).
 //!
 //! Operations access the pages through a mapping in the kernel, and never through the address in
 //! user space: that may fault at any time, whatever is pinned.
@@ -33,21 +38,33 @@ use crate::{
     uapi, //
 };
 
-mod direct;
-mod exec;
-mod loaded;
+mod fault;
+mod interpret;
 mod offline;
 mod op;
+mod page;
 mod pin;
 mod plan;
+mod preload;
 mod reach;
-mod run;
+mod unpinned;
 mod user;
+mod view;
 
+use fault::Miss;
+use interpret::{
+    interpret,
+    Outcome, //
+};
 use op::Vector;
+use pin::Pinned;
 use plan::Plan;
-use run::Outcome;
+use reach::{
+    reach,
+    Reached, //
+};
 use user::RawVec;
+use view::View;
 
 const NR_FLAG: c_int = uapi::cpu_op_flags_CPU_OP_NR_FLAG as c_int;
 const VEC_LEN_MAX_FLAG: c_int = uapi::cpu_op_flags_CPU_OP_VEC_LEN_MAX_FLAG as c_int;
@@ -92,7 +109,7 @@ fn cpu_opv(vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<Outcome> {
     let mut raw = RawVec::new();
     let vector = Vector::new(raw.copy_in(vec, cnt)?)?;
 
-    match direct::run(vector, cpu)? {
+    match unpinned::run(vector, cpu)? {
         Some(outcome) => Ok(outcome),
         None => run_pinned(vector, cpu),
     }
@@ -100,7 +117,7 @@ fn cpu_opv(vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<Outcome> {
 
 /// Runs a vector on pinned pages.
 ///
-/// Out of line, for its room on the stack.
+/// Out of line: its arrays of pages are not on the stack of calls that need none.
 #[inline(never)]
 fn run_pinned(vector: Vector<'_>, cpu: CpuId) -> Result<Outcome> {
     let mut few = [0; 2 * plan::INLINE_PAGES];
@@ -108,33 +125,47 @@ fn run_pinned(vector: Vector<'_>, cpu: CpuId) -> Result<Outcome> {
     let mut room = few.as_mut_slice();
     let mut is_enough = false;
 
-    // One call that is tried twice, rather than two calls: its result is not copied then.
+    // One call that is tried twice, rather than two calls: it is put in line then.
     let (plan, slots) = loop {
-        match plan(vector, room) {
+        let (pages, words) = room.split_at_mut(room.len() / 2);
+
+        match Plan::new(vector, user::start, pages) {
             Err(plan::Error::NeedsRoom) if !is_enough => {
-                many = KVec::with_capacity(2 * plan::MAX_PAGES, GFP_KERNEL)?;
-                while many.len() < 2 * plan::MAX_PAGES {
-                    many.push(0, GFP_KERNEL)?;
-                }
-                room = &mut many;
+                many = KVec::from_elem(0, 2 * vector.max_pages(), GFP_KERNEL)?;
+                room = many.as_mut_slice();
                 is_enough = true;
             }
-            planned => break planned?,
+            plan => break (plan?, Slot::in_words(words)),
         }
     };
+    let mut pinned = Pinned::new(vector, &plan, slots);
 
-    pin::run(vector, plan, slots, cpu)
+    for _ in 0..fault::ATTEMPTS {
+        let reached = reach(cpu)?;
+        let outcome = pin_and_run(&reached, &mut pinned, vector);
+        drop(reached);
+        pinned.unpin();
+
+        match outcome {
+            Ok(outcome) => return Ok(outcome),
+            Err(Miss) => fault::fault_in(vector, |page, _| pinned.access(page))?,
+        }
+    }
+
+    Err(EFAULT)
 }
 
-/// Plans a vector in one half of `room`. Returns the plan, and the other half for its pages.
+/// Pins the pages of a vector, and runs its operations.
+///
+/// Context: Does not sleep.
 #[inline]
-fn plan<'a>(
+fn pin_and_run(
+    reached: &Reached,
+    pinned: &mut Pinned<'_>,
     vector: Vector<'_>,
-    room: &'a mut [usize],
-) -> Result<(Plan<'a>, &'a mut [Slot]), plan::Error> {
-    let (pages, slots) = room.split_at_mut(room.len() / 2);
-
-    Ok((Plan::new(vector, user::start, pages)?, slots))
+) -> Result<Outcome, Miss> {
+    pinned.pin(reached, vector)?;
+    interpret(vector, &mut View::new(pinned))
 }
 
 /// Returns the CPU of a number that user space passes.
@@ -147,21 +178,6 @@ fn possible_cpu(cpu: c_int) -> Result<CpuId> {
 impl From<op::Invalid> for Error {
     fn from(_: op::Invalid) -> Self {
         EINVAL
-    }
-}
-
-impl From<plan::Error> for Error {
-    fn from(error: plan::Error) -> Self {
-        match error {
-            plan::Error::OutOfRange(operand) => pin::fault(Some(operand)),
-            plan::Error::NeedsRoom => ENOMEM,
-        }
-    }
-}
-
-impl From<exec::Missing> for Error {
-    fn from(_: exec::Missing) -> Self {
-        EFAULT
     }
 }
 

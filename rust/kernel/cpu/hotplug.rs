@@ -32,6 +32,18 @@ pub fn read_lock() -> ReadGuard {
     ReadGuard(NotThreadSafe)
 }
 
+/// Keeps CPUs from going online or offline until the guard is dropped, unless one is about to.
+///
+/// Context: Any. Does not sleep.
+#[inline]
+pub fn try_read_lock() -> Option<ReadGuard> {
+    // SAFETY: An FFI call with no additional requirements.
+    let is_locked = unsafe { bindings::cpus_read_trylock() } != 0;
+
+    // INVARIANT: The lock was just acquired.
+    is_locked.then(|| ReadGuard(NotThreadSafe))
+}
+
 impl ReadGuard {
     /// Returns whether `cpu` is online, which it stays or not for the life of the guard.
     #[inline]

@@ -7,7 +7,11 @@
 //!
 //! Pure logic, which is also compiled and tested outside the kernel.
 
-use crate::uapi;
+use crate::{
+    mm::gup::Access,
+    uaccess::nofault::Width,
+    uapi, //
+};
 
 /// The maximum number of operations in a vector.
 pub(super) const VEC_LEN_MAX: usize = uapi::CPU_OP_VEC_LEN_MAX as usize;
@@ -51,9 +55,9 @@ impl RawOp {
             | uapi::cpu_op_type_CPU_ADD_RELEASE_OP
             | uapi::cpu_op_type_CPU_OR_OP
             | uapi::cpu_op_type_CPU_AND_OP
-            | uapi::cpu_op_type_CPU_XOR_OP => Width::from_len(self.len as usize).is_some(),
+            | uapi::cpu_op_type_CPU_XOR_OP => Width::from_bytes(self.len as usize).is_some(),
             uapi::cpu_op_type_CPU_LSHIFT_OP | uapi::cpu_op_type_CPU_RSHIFT_OP => {
-                Width::from_len(self.len as usize)
+                Width::from_bytes(self.len as usize)
                     .is_some_and(|width| self.shift_count() < width.bits())
             }
             uapi::cpu_op_type_CPU_MB_OP => self.len == 0,
@@ -148,49 +152,17 @@ impl Operand {
     /// Returns whether it is an integer that is naturally aligned.
     #[inline]
     fn is_one_access(self) -> bool {
-        Width::from_len(self.len as usize)
+        Width::from_bytes(self.len as usize)
             .is_some_and(|width| self.addr % width.bytes() as u64 == 0)
     }
 }
 
-/// What an operation does to an operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Loads from it only.
-    Read,
-    /// Stores to it, and may load from it.
-    Write,
-}
-
-/// The size of an integer.
-///
-/// # Invariants
-///
-/// It is 1, 2, 4 or 8 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Width(usize);
-
 impl Width {
-    /// Returns the width of an integer of `len` bytes, if there is one.
-    #[inline]
-    pub(super) fn from_len(len: usize) -> Option<Self> {
-        const SIZES: usize = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8;
-
-        // INVARIANT: These are the sizes.
-        (len <= 8 && SIZES >> len & 1 != 0).then_some(Self(len))
-    }
-
-    /// Returns the size in bytes.
-    #[inline]
-    pub(super) fn bytes(self) -> usize {
-        self.0
-    }
-
     /// Returns the number of bits.
     #[inline]
     pub(super) fn bits(self) -> u32 {
         // CAST: There are few.
-        (self.0 as u32).wrapping_mul(u8::BITS)
+        (self.bytes() as u32).wrapping_mul(u8::BITS)
     }
 
     /// Returns the integer that memory has as the first of `bytes`, zero-extended. The other bytes
@@ -204,16 +176,15 @@ impl Width {
         }
     }
 
-    /// Returns the bytes of an integer, whose low bits are those of `value`, as memory has them.
+    /// Returns the bytes of an integer, whose low bits are those of `value`, as memory has them: the
+    /// first of eight.
     #[inline]
-    pub(super) fn to_bytes(self, value: u64) -> impl Iterator<Item = u8> {
-        let bytes = if cfg!(target_endian = "big") {
+    pub(super) fn bytes_of(self, value: u64) -> [u8; 8] {
+        if cfg!(target_endian = "big") {
             (value << (u64::BITS - self.bits())).to_be_bytes()
         } else {
             value.to_le_bytes()
-        };
-
-        bytes.into_iter().take(self.bytes())
+        }
     }
 
     /// Returns whether an integer at `addr` is naturally aligned.
@@ -356,6 +327,21 @@ impl<'a> Vector<'a> {
         self.raw.len()
     }
 
+    /// Returns the operations behind the one at `index`.
+    #[inline]
+    pub(super) fn after(self, index: usize) -> Self {
+        // INVARIANT: A part of a valid vector is valid.
+        Self {
+            raw: self.raw.get(index + 1..).unwrap_or_default(),
+        }
+    }
+
+    /// Returns how many pages there can be at most: each operand is in two of them.
+    #[inline]
+    pub(super) fn max_pages(self) -> usize {
+        4 * self.len()
+    }
+
     /// Returns whether nothing is stored before the last operation, and by that at most one integer
     /// in one access.
     #[inline]
@@ -428,6 +414,8 @@ mod tests {
 
     const AREAS: [u32; 4] = [COMPARE_EQ, COMPARE_NE, MEMCPY, MEMCPY_RELEASE];
     const INTEGERS: [u32; 7] = [ADD, ADD_RELEASE, OR, AND, XOR, LSHIFT, RSHIFT];
+
+    const WIDTHS: [Width; 4] = [Width::U8, Width::U16, Width::U32, Width::U64];
 
     fn raw(op: u32, len: u32, args: [u64; 3]) -> RawOp {
         let op = op as i32;
@@ -540,7 +528,7 @@ mod tests {
         };
         let update = |update, release| Op::Update {
             p: A,
-            width: Width(8),
+            width: Width::U64,
             update,
             release,
         };
@@ -790,25 +778,24 @@ mod tests {
         let value = A;
         let memory = |width: Width| {
             let mut bytes = [0; 8];
-            for (byte, value) in bytes.iter_mut().zip(width.to_bytes(value)) {
-                *byte = value;
-            }
-            (width.to_bytes(value).count(), bytes, width.value_of(bytes))
+            let from = width.bytes_of(value);
+            bytes[..width.bytes()].copy_from_slice(&from[..width.bytes()]);
+            (width.bytes(), bytes, width.value_of(bytes))
         };
         let one = padded((value as u8).to_ne_bytes());
         let two = padded((value as u16).to_ne_bytes());
         let four = padded((value as u32).to_ne_bytes());
 
-        assert_eq!(memory(Width(1)), (1, one, 0x88));
-        assert_eq!(memory(Width(2)), (2, two, 0x7788));
-        assert_eq!(memory(Width(4)), (4, four, 0x5566_7788));
-        assert_eq!(memory(Width(8)), (8, value.to_ne_bytes(), value));
+        assert_eq!(memory(Width::U8), (1, one, 0x88));
+        assert_eq!(memory(Width::U16), (2, two, 0x7788));
+        assert_eq!(memory(Width::U32), (4, four, 0x5566_7788));
+        assert_eq!(memory(Width::U64), (8, value.to_ne_bytes(), value));
     }
 
     #[test]
     fn widths_tell_size_and_alignment() {
-        for (width, bytes) in [(Width(1), 1), (Width(2), 2), (Width(4), 4), (Width(8), 8)] {
-            assert_eq!(Width::from_len(bytes), Some(width));
+        for (width, bytes) in WIDTHS.into_iter().zip([1, 2, 4, 8]) {
+            assert_eq!(Width::from_bytes(bytes), Some(width));
             assert_eq!((width.bytes(), width.bits()), (bytes, 8 * bytes as u32));
             for addr in 0..32 {
                 let expected = addr % bytes == 0;

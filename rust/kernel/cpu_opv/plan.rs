@@ -10,13 +10,18 @@
 //!
 //! Pure logic, which is also compiled and tested outside the kernel.
 
-use super::op::{
-    Access,
-    Operand,
-    Vector,
-    VEC_LEN_MAX, //
+use super::{
+    op::{
+        Operand,
+        Vector,
+        VEC_LEN_MAX, //
+    },
+    page::{
+        ends,
+        Recent, //
+    },
 };
-use crate::page::PAGE_SIZE;
+use crate::mm::gup::Access;
 
 /// The number of pages that are listed without an allocation.
 pub(super) const INLINE_PAGES: usize = 8;
@@ -64,7 +69,7 @@ impl<'a> Plan<'a> {
         let mut written = Recent::NONE;
 
         vector.try_for_each_operand(|operand, access| {
-            if written.has(&operand) {
+            if written.has(operand.addr, operand.len) {
                 return Ok(());
             }
             let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
@@ -97,6 +102,27 @@ impl<'a> Plan<'a> {
         self.pages
     }
 
+    /// Returns where in the list the page at the address `page` is. The search starts `from` an
+    /// index, since operands come to most pages in the order of the list.
+    #[inline]
+    pub(super) fn find(&self, page: usize, from: usize) -> Option<usize> {
+        let (before, after) = self.pages.split_at_checked(from)?;
+
+        match after.iter().position(|&known| known == page) {
+            Some(index) => Some(from + index),
+            None => before.iter().position(|&known| known == page),
+        }
+    }
+
+    /// Returns what is done to the page at the address `page`.
+    pub(super) fn access(&self, page: usize) -> Access {
+        if self.writes().contains(&page) {
+            Access::Write
+        } else {
+            Access::Read
+        }
+    }
+
     /// Returns for how many bytes there has to be room if all operands are loaded that are only
     /// read: at least for those outside of the pages that are written, a word for each integer.
     #[inline]
@@ -114,16 +140,6 @@ impl<'a> Plan<'a> {
             share if first != last && is_written(last) != share => Share::Part,
             true => Share::All,
             false => Share::None,
-        }
-    }
-
-    /// Makes a page that is only read one that is written.
-    pub(super) fn upgrade(&mut self, page: usize) {
-        let reads = self.pages.get_mut(self.nr_writes..).unwrap_or_default();
-
-        if let Some(from) = reads.iter().position(|&read| read == page) {
-            last_to_first(reads.get_mut(..=from).unwrap_or_default());
-            self.nr_writes += 1;
         }
     }
 }
@@ -206,43 +222,6 @@ impl<'a> List<'a> {
     }
 }
 
-/// The page that an operand was in, or none. Its address is one as user space has it, which may
-/// have a tag.
-pub(super) struct Recent {
-    start: u64,
-    /// The size of the page, or 0 if there is none.
-    len: u64,
-}
-
-impl Recent {
-    pub(super) const NONE: Self = Self { start: 0, len: 0 };
-
-    /// Returns the page in which `addr` lies.
-    #[inline]
-    pub(super) fn page_of(addr: u64) -> Self {
-        Self {
-            start: addr & !(PAGE_SIZE as u64 - 1),
-            len: PAGE_SIZE as u64,
-        }
-    }
-
-    /// Returns where in the page `addr` lies, if it does.
-    #[inline]
-    pub(super) fn offset(&self, addr: u64) -> Option<usize> {
-        let offset = addr.wrapping_sub(self.start);
-
-        // CAST: It is less than the size of a page.
-        (offset < self.len).then_some(offset as usize)
-    }
-
-    /// Returns whether the whole of an operand is in the page.
-    #[inline]
-    fn has(&self, operand: &Operand) -> bool {
-        self.offset(operand.addr)
-            .is_some_and(|offset| offset as u64 + u64::from(operand.len) <= self.len)
-    }
-}
-
 impl Operand {
     /// Returns the address of its last byte.
     #[inline]
@@ -272,35 +251,6 @@ pub(super) enum Share {
     None,
 }
 
-/// Returns the address of the page in which `addr` lies.
-#[inline]
-pub(super) fn page_of(addr: usize) -> usize {
-    addr & !(PAGE_SIZE - 1)
-}
-
-/// Returns how many bytes there are from `addr` to the end of its page.
-#[inline]
-pub(super) fn to_page_end(addr: usize) -> usize {
-    PAGE_SIZE - addr % PAGE_SIZE
-}
-
-/// Returns the first and the last page of an area that is not empty, no longer than a page, and
-/// does not go on beyond the end of the address space. There is none between them.
-#[inline]
-fn ends(start: usize, len: usize) -> (usize, usize) {
-    let last = start.wrapping_add(len.wrapping_sub(1));
-
-    (page_of(start), page_of(last))
-}
-
-/// Returns the pages of an area as above.
-#[inline]
-pub(super) fn pages(start: usize, len: usize) -> impl Iterator<Item = usize> {
-    let (first, last) = ends(start, len);
-
-    core::iter::once(first).chain((last != first).then_some(last))
-}
-
 #[macros::kunit_tests(rust_cpu_opv_plan)]
 mod tests {
     use super::{
@@ -310,6 +260,7 @@ mod tests {
         },
         *, //
     };
+    use crate::page::PAGE_SIZE;
     use crate::uapi::{
         cpu_op_type_CPU_ADD_OP as ADD,
         cpu_op_type_CPU_COMPARE_EQ_OP as COMPARE_EQ,
@@ -521,46 +472,32 @@ mod tests {
     }
 
     #[test]
-    fn upgrade_moves_a_page_from_those_only_read_to_those_written() -> Result<(), Option<Error>> {
-        let vector = [add(P, 8), compare(3 * P - 1, 4 * P, 8)];
-        let reads = [2 * P, 3 * P, 4 * P];
-
-        for page in reads {
-            let mut room = [0; 4];
-            let mut plan = plan(&vector, &mut room)?;
-            plan.upgrade(page);
-
-            assert_eq!(plan.writes(), &[P, page]);
-            assert_eq!(plan.reads().len(), 2);
-            for other in reads {
-                assert_eq!(plan.reads().contains(&other), other != page);
-            }
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn upgrade_keeps_other_pages() -> Result<(), Option<Error>> {
-        let mut room = [0; 4];
-        let mut plan = plan(&[copy(P, 2 * P, 8)], &mut room)?;
-
-        for page in [0, P, 3 * P, LAST] {
-            plan.upgrade(page);
-            assert_eq!((plan.writes(), plan.reads()), (&[P][..], &[2 * P][..]));
-        }
-        for page in [2 * P, P, 2 * P, 3 * P] {
-            plan.upgrade(page);
-            assert_eq!((plan.writes(), plan.reads()), (&[P, 2 * P][..], &[][..]));
-        }
-        Ok(())
-    }
-
-    #[test]
     fn pages_are_listed_in_order() -> Result<(), Option<Error>> {
         let mut room = [0; 4];
         let plan = plan(&[copy(3 * P, P, 8), add(3 * P - 1, 2)], &mut room)?;
 
         assert_eq!(plan.all(), &[3 * P, 2 * P, P]);
+        Ok(())
+    }
+
+    #[test]
+    fn pages_are_found_from_any_index() -> Result<(), Option<Error>> {
+        let mut room = [0; 4];
+        let plan = plan(&[copy(3 * P, P, 8), add(3 * P - 1, 2)], &mut room)?;
+
+        for from in 0..=plan.all().len() {
+            for (page, index, access) in [
+                (3 * P, Some(0), Access::Write),
+                (2 * P, Some(1), Access::Write),
+                (P, Some(2), Access::Read),
+                (0, None, Access::Read),
+                (4 * P, None, Access::Read),
+            ] {
+                assert_eq!((page, from, plan.find(page, from)), (page, from, index));
+                assert_eq!((page, plan.access(page)), (page, access));
+            }
+        }
+        assert_eq!(plan.find(P, plan.all().len() + 1), None);
         Ok(())
     }
 
@@ -582,54 +519,5 @@ mod tests {
             assert_eq!((start, len, plan.written(start, len)), (start, len, share));
         }
         Ok(())
-    }
-
-    #[test]
-    fn recent_page_has_what_is_within_it() {
-        let start = 2 * P as u64;
-        let recent = Recent::page_of(start + 17);
-
-        for (addr, offset) in [
-            (start - 1, None),
-            (start, Some(0)),
-            (start + 17, Some(17)),
-            (start + P as u64 - 1, Some(P - 1)),
-            (start + P as u64, None),
-            (0, None),
-            (u64::MAX, None),
-        ] {
-            assert_eq!((addr, recent.offset(addr)), (addr, offset));
-            assert_eq!((addr, Recent::NONE.offset(addr)), (addr, None));
-        }
-        for (addr, len, has) in [
-            (start, P as u32, true),
-            (start + P as u64 - 8, 8, true),
-            (start + P as u64 - 7, 8, false),
-            (start + 1, P as u32, false),
-            (start - 1, 2, false),
-            (u64::MAX, 1, false),
-        ] {
-            let expect_fault = false;
-            let operand = Operand {
-                addr,
-                len,
-                expect_fault,
-            };
-            assert_eq!((addr, len, recent.has(&operand)), (addr, len, has));
-            assert_eq!((addr, len, Recent::NONE.has(&operand)), (addr, len, false));
-        }
-    }
-
-    #[test]
-    fn addresses_have_a_page_and_a_distance_to_its_end() {
-        for (addr, page, to_end) in [
-            (0, 0, P),
-            (1, 0, P - 1),
-            (P - 1, 0, 1),
-            (P, P, P),
-            (usize::MAX, LAST, 1),
-        ] {
-            assert_eq!((page_of(addr), to_page_end(addr)), (page, to_end));
-        }
     }
 }

@@ -6,13 +6,14 @@
 //! a CPU is offline there are none, but other calls may be for it, and it may come online. So those
 //! run where they are, one at a time, and keep the CPU from coming online.
 //!
-//! Lock order: the lock for offline CPUs nests in the hotplug lock.
+//! A task that waits for its CPU, or for a lock here, holds nothing that others want. The locks for
+//! offline CPUs are held only while preemption is disabled, so that others wait for no longer than a
+//! vector takes. Lock order: the lock for offline CPUs nests in the hotplug lock.
 
 use super::offline;
 use crate::{
     cpu::{
         hotplug,
-        migrate,
         CpuId, //
     },
     preempt,
@@ -21,24 +22,19 @@ use crate::{
 
 /// Evidence that what runs is atomic against all threads that run on a CPU, and against all others
 /// that have this evidence for the same CPU.
+///
+/// Preemption is disabled while it exists.
 #[must_use = "it ends when this is dropped"]
 pub(super) struct Reached {
-    // Fields are dropped in order.
+    // Fields are dropped in order: a reschedule that is due finds nothing held.
+    _offline: Option<Offline>,
     _preempt: preempt::Guard,
-    _hold: Hold,
 }
 
-/// What keeps preemption from being enough, or from being needed.
-enum Hold {
-    /// The task is on its CPU already.
-    None,
-    /// The task has been moved to its CPU.
-    Moved { _migrate: migrate::Guard },
-    /// The CPU is offline.
-    Offline {
-        _exclusive: offline::Exclusive,
-        _hotplug: hotplug::ReadGuard,
-    },
+/// What keeps a CPU offline, and other calls for it from running.
+struct Offline {
+    _exclusive: offline::Exclusive,
+    _hotplug: hotplug::ReadGuard,
 }
 
 /// Makes what follows atomic on `cpu`.
@@ -57,8 +53,8 @@ pub(super) fn reach(cpu: CpuId) -> Result<Reached> {
     let preempt = preempt::disable();
     if CpuId::current() == cpu {
         return Ok(Reached {
+            _offline: None,
             _preempt: preempt,
-            _hold: Hold::None,
         });
     }
     drop(preempt);
@@ -68,34 +64,51 @@ pub(super) fn reach(cpu: CpuId) -> Result<Reached> {
 
 /// Makes what follows atomic on a CPU that the task is not on.
 fn reach_other(cpu: CpuId) -> Result<Reached> {
-    let hold = match migrate::disable_on(cpu) {
-        Ok(migrate) => Hold::Moved { _migrate: migrate },
-        Err(error) => not_moved(cpu, error)?,
-    };
-
-    Ok(Reached {
-        _preempt: preempt::disable(),
-        _hold: hold,
-    })
+    loop {
+        match preempt::disable_on(cpu) {
+            Ok(preempt) => {
+                return Ok(Reached {
+                    _offline: None,
+                    _preempt: preempt,
+                })
+            }
+            Err(error) if error == ENODEV => {
+                if let Some(reached) = reach_offline(cpu)? {
+                    return Ok(reached);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
-/// Returns what to hold after an attempt to move the task to `cpu` has failed.
+/// Makes what follows atomic on a CPU that is offline. Returns nothing if it no longer is.
 ///
-/// While the CPU is offline the affinity of the task is of no consequence: nothing runs there, and
-/// the kernel takes such a CPU away from tasks by itself. If it is online by now then the failure
-/// may be of a time when it was not, so it takes a second attempt to tell.
-fn not_moved(cpu: CpuId, error: Error) -> Result<Hold> {
-    if error == EINTR {
-        return Err(error);
+/// The affinity of the task is of no consequence: nothing runs there, and the kernel takes such a
+/// CPU away from tasks by itself.
+fn reach_offline(cpu: CpuId) -> Result<Option<Reached>> {
+    while !current!().fatal_signal_pending() {
+        let preempt = preempt::disable();
+        let Some(hotplug) = hotplug::try_read_lock() else {
+            // A CPU comes or goes. Wait for that with preemption enabled.
+            drop(preempt);
+            drop(hotplug::read_lock());
+            continue;
+        };
+
+        if hotplug.is_online(cpu) {
+            return Ok(None);
+        }
+        if let Some(exclusive) = offline::try_lock() {
+            return Ok(Some(Reached {
+                _offline: Some(Offline {
+                    _exclusive: exclusive,
+                    _hotplug: hotplug,
+                }),
+                _preempt: preempt,
+            }));
+        }
     }
 
-    let hotplug = hotplug::read_lock();
-    if hotplug.is_online(cpu) {
-        migrate::disable_on(cpu).map(|migrate| Hold::Moved { _migrate: migrate })
-    } else {
-        Ok(Hold::Offline {
-            _exclusive: offline::lock(),
-            _hotplug: hotplug,
-        })
-    }
+    Err(EINTR)
 }

@@ -20,7 +20,12 @@
 //!
 //! There are pages that a pin for reading does not make safe against a replacement by a copy: the
 //! zero page, and the page of a file, both in a private mapping that is writable. Those who need
-//! the page to be the current one have to pin it for writing, see [`PinnedPage::is_anon`].
+//! the page to be the current one can tell by [`PinnedPage::is_replaceable`], and [`fault_in`] has
+//! made such a page anonymous.
+//!
+//! A page that is pinned can be neither migrated nor reclaimed, so a task must not wait while it
+//! holds a pin. Hence pins are taken here only from what the page tables grant at once, and what
+//! they do not grant is made present before, without a pin that lasts.
 //!
 //! C source: [`mm/gup.c`](srctree/mm/gup.c)
 //!
@@ -28,6 +33,13 @@
 //!
 //! [`FOLL_PIN`]: srctree/Documentation/core-api/pin_user_pages.rst
 
+use super::{
+    virt::{
+        flags,
+        vm_flags_t, //
+    },
+    MmWithUser, //
+};
 use crate::{
     bindings,
     error::{
@@ -37,34 +49,63 @@ use crate::{
     },
     ffi::{
         c_int,
+        c_uint,
+        c_ulong,
         c_void, //
     },
-    page::PAGE_SIZE,
     types::NotThreadSafe,
-    uaccess::UserPtr, //
+    uaccess::{
+        untagged_addr,
+        UserPtr, //
+    }, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ptr,
+    slice, //
+};
 
 /// Room for one page in the array that a set of pages is kept in.
-pub type Slot = usize;
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Slot(*mut bindings::page);
 
-/// What is done to the contents of pinned pages.
-#[derive(Clone, Copy, PartialEq, Eq)]
+impl Slot {
+    /// Room without a page.
+    pub const EMPTY: Self = Self(ptr::null_mut());
+
+    /// Returns words as room for as many pages.
+    #[inline]
+    pub fn in_words(words: &mut [usize]) -> &mut [Self] {
+        let (ptr, len) = (words.as_mut_ptr(), words.len());
+
+        // SAFETY: A slot is a pointer, which has the layout of a word, and any word is a valid one:
+        // only those that pages were put into are used.
+        unsafe { slice::from_raw_parts_mut(ptr.cast::<Self>(), len) }
+    }
+}
+
+/// What is done to user memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// They are only read.
+    /// It is only loaded from.
     Read,
-    /// They are written, and may be read.
+    /// It is stored to, and may be loaded from.
     Write,
 }
 
-/// What happens if a page to pin is not present, or not in the way that it is needed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Faults {
-    /// The page is made present.
-    Handle,
-    /// The pin fails.
-    Refuse,
+impl Access {
+    #[inline]
+    fn gup_flags(self) -> c_uint {
+        match self {
+            Self::Read => 0,
+            Self::Write => bindings::FOLL_WRITE,
+        }
+    }
 }
+
+/// A function of C that pins pages.
+type PinFn = unsafe extern "C" fn(c_ulong, c_int, c_uint, *mut *mut bindings::page) -> c_int;
 
 /// User pages of the current process, pinned.
 ///
@@ -97,69 +138,66 @@ impl<'a> PinnedPages<'a> {
     }
 
     /// Pins `nr_pages` adjacent pages from the one in which `addr` lies, and adds them to the set
-    /// in order.
+    /// in order, if all of them are present in the way that `access` needs.
     ///
-    /// If only some of the pages can be pinned, then these are in the set after the failure: the
-    /// length of the set tells which page it was.
+    /// If only some are, then these are in the set after the failure. [`fault_in`] makes a page
+    /// present.
     ///
-    /// Pages for writing come before pages for reading, because a pin for writing may replace a
-    /// page by a copy, so that an earlier pin for reading would be of the wrong page.
+    /// Pages for writing come before pages for reading.
     ///
-    /// Context: Process context. May sleep, with [`Faults::Handle`] for as long as the handler of a
-    /// userfaultfd wants. The memory map lock must not be held.
+    /// Context: Any in which the current task has user memory. Does not sleep.
     ///
     /// # Errors
     ///
-    /// - [`EFAULT`]: a page is not accessible, or is not one that may be pinned.
-    /// - [`EINTR`]: a fatal signal is pending.
-    /// - [`ENOMEM`]: there is no memory, or no room in the set.
+    /// - [`EFAULT`]: a page is not present, or is not one that may be pinned.
+    /// - [`ENOMEM`]: there is no room in the set.
     /// - [`EINVAL`]: pages for writing come after pages for reading.
-    ///
-    /// A fatal signal may show as [`EFAULT`], too.
-    pub fn pin(&mut self, addr: usize, nr_pages: usize, access: Access, faults: Faults) -> Result {
+    #[inline]
+    pub fn pin(&mut self, addr: usize, nr_pages: usize, access: Access) -> Result {
+        let (pin, flags) = (bindings::pin_user_pages_fast_only, access.gup_flags());
+        let nr_pinned = self.pin_by(pin, flags, addr, nr_pages, access)?;
+
+        if nr_pinned == nr_pages {
+            Ok(())
+        } else {
+            Err(EFAULT)
+        }
+    }
+
+    /// Pins pages by a function of C. Returns how many of them there are.
+    #[inline(always)]
+    fn pin_by(
+        &mut self,
+        pin: PinFn,
+        flags: c_uint,
+        addr: usize,
+        nr_pages: usize,
+        access: Access,
+    ) -> Result<usize> {
         if access == Access::Write && self.nr_writes != self.len {
             return Err(EINVAL);
         }
 
-        let write = match access {
-            Access::Read => 0,
-            Access::Write => bindings::FOLL_WRITE,
-        };
-        let nofault = match faults {
-            Faults::Handle => 0,
-            Faults::Refuse => bindings::FOLL_NOFAULT,
-        };
         let end = self.len.checked_add(nr_pages).ok_or(ENOMEM)?;
-        let mut addr = addr;
+        let room = self.slots.get_mut(self.len..end).ok_or(ENOMEM)?;
+        let nr = c_int::try_from(nr_pages).map_err(|_| ENOMEM)?;
+        let pages: *mut *mut bindings::page = room.as_mut_ptr().cast();
 
-        // Where only some are pinned at once, the next turn tells why.
-        while self.len < end {
-            let room = self.slots.get_mut(self.len..end).ok_or(ENOMEM)?;
-            let nr = c_int::try_from(room.len()).map_err(|_| ENOMEM)?;
+        // SAFETY: There is room for `nr` page pointers, since a [`Slot`] has the layout of one. Any
+        // address may be passed.
+        let ret = unsafe { pin(addr, nr, flags, pages) };
+        to_result(ret)?;
 
-            // SAFETY: `room` has space for `nr` page pointers, since a [`Slot`] has the layout of
-            // one. Any address may be passed.
-            let ret = unsafe {
-                bindings::pin_user_pages_fast(addr, nr, write | nofault, room.as_mut_ptr().cast())
-            };
-            let nr_pinned = match to_result(ret) {
-                Err(error) if error == EINTR || error == ENOMEM => return Err(error),
-                _ => usize::try_from(ret).unwrap_or(0),
-            };
-            if nr_pinned == 0 {
-                return Err(EFAULT);
-            }
-
-            // INVARIANT: That many more pages were just pinned for `access`, and there is no page
-            // for reading before one for writing.
-            self.len += nr_pinned;
-            if access == Access::Write {
-                self.nr_writes = self.len;
-            }
-            addr = addr.wrapping_add(nr_pinned * PAGE_SIZE);
+        // CAST: It is not negative.
+        let nr_pinned = ret as usize;
+        // INVARIANT: That many more pages were just pinned for `access`, and there is no page for
+        // reading before one for writing.
+        self.len += nr_pinned;
+        if access == Access::Write {
+            self.nr_writes = self.len;
         }
 
-        Ok(())
+        Ok(nr_pinned)
     }
 
     /// Returns the number of pages in the set.
@@ -177,10 +215,10 @@ impl<'a> PinnedPages<'a> {
     /// Returns the page of an index, in the order in which they were pinned.
     #[inline]
     pub fn get(&self, index: usize) -> Option<PinnedPage<'_>> {
-        let &slot = self.slots.get(..self.len)?.get(index)?;
+        let &Slot(page) = self.slots.get(..self.len)?.get(index)?;
 
         // INVARIANT: By the type invariant, the page stays pinned while `self` is borrowed.
-        Some(PinnedPage(slot as *mut bindings::page, PhantomData))
+        Some(PinnedPage(page, PhantomData))
     }
 
     /// Returns the pages in the order in which they were pinned.
@@ -191,7 +229,7 @@ impl<'a> PinnedPages<'a> {
         // INVARIANT: By the type invariant, the page stays pinned while `self` is borrowed.
         slots
             .iter()
-            .map(|&slot| PinnedPage(slot as *mut bindings::page, PhantomData))
+            .map(|&Slot(page)| PinnedPage(page, PhantomData))
     }
 
     /// Unpins all pages.
@@ -239,19 +277,44 @@ pub struct PinnedPage<'a>(*mut bindings::page, PhantomData<&'a Slot>);
 impl<'a> PinnedPage<'a> {
     /// Returns whether the page is anonymous memory of the process.
     ///
-    /// An anonymous page that is pinned is not replaced by a copy. Another one may be, in a private
-    /// mapping that is writable, if it was pinned for reading.
+    /// An anonymous page that is pinned is not replaced by a copy.
     #[inline]
     pub fn is_anon(self) -> bool {
         // SAFETY: By the type invariant, this is a valid page.
         unsafe { bindings::PageAnon(self.0) }
     }
 
+    /// Returns whether a store of the process to `addr`, where it has this page, would replace the
+    /// page by a copy, although it is pinned for reading.
+    ///
+    /// Context: Any. Does not sleep.
+    ///
+    /// # Errors
+    ///
+    /// - [`EAGAIN`]: another task changes the mappings of `mm`.
+    /// - [`EFAULT`]: there is no mapping at `addr` any more.
+    pub fn is_replaceable(self, mm: &MmWithUser, addr: usize) -> Result<bool> {
+        if self.is_anon() {
+            return Ok(false);
+        }
+
+        let map = mm.mmap_read_trylock().ok_or(EAGAIN)?;
+        let vma = map.vma_lookup(addr).ok_or(EFAULT)?;
+        Ok(is_private_writable(vma.flags()))
+    }
+
     /// Returns whether the hardware has lost the contents of the page.
     #[inline]
     pub fn is_hwpoison(self) -> bool {
         // SAFETY: By the type invariant, this is a valid page.
-        unsafe { bindings::PageHWPoison(self.0) }
+        unsafe { bindings::is_page_hwpoison(self.0) }
+    }
+
+    /// Returns whether this is the page of zeros that untouched memory shares.
+    #[inline]
+    fn is_zero(self) -> bool {
+        // SAFETY: By the type invariant, this is a valid page.
+        unsafe { bindings::is_zero_page(self.0) }
     }
 
     /// Runs `f` on the address of the page in the kernel, with the page mapped there.
@@ -329,25 +392,84 @@ impl Drop for MappedPage<'_> {
     }
 }
 
-/// Makes user memory present for reading.
+/// Makes the page at `addr` present in the way that a pin for `access` needs it, without changing
+/// its contents. No pin lasts.
 ///
 /// It may be gone again at any time after.
 ///
-/// Context: Process context. May sleep, for as long as the handler of a userfaultfd wants. The
-/// memory map lock must not be held.
+/// A page that a pin for reading would not keep at its address is replaced by an anonymous one, as
+/// the first store to it would do. Nobody sees that: the contents are the same, and a userfaultfd
+/// for write protection is not told. A pin for writing would do that as well, but it would also be
+/// an access that the process did not make.
+///
+/// A stack grows for it, as for an access of the process.
+///
+/// Context: Process context. May sleep, for as long as the handler of a userfaultfd wants. Nothing
+/// may be pinned, and the memory map lock must not be held.
 ///
 /// # Errors
 ///
-/// - [`EFAULT`]: a part of it is not accessible, or a fatal signal is pending.
-pub fn fault_in_readable(addr: UserPtr, len: usize) -> Result {
-    // SAFETY: Any address may be passed.
-    match unsafe { bindings::fault_in_readable(addr.as_const_ptr().cast(), len) } {
-        0 => Ok(()),
-        _ => Err(EFAULT),
+/// - [`EFAULT`]: the page is not accessible, or is not one that may be pinned.
+/// - [`EINTR`]: a fatal signal is pending.
+/// - [`ENOMEM`]: there is no memory.
+///
+/// A fatal signal may show as [`EFAULT`], too.
+pub fn fault_in(mm: &MmWithUser, addr: UserPtr, access: Access) -> Result {
+    let start = untagged_addr(addr);
+
+    if mm.mmap_read_lock_killable()?.vma_lookup(start).is_none() {
+        // GUP does not make a stack grow, and complains where one could.
+        fault_in_readable(addr, 1)?;
+    }
+
+    let mut slot = [Slot::EMPTY];
+    let mut pages = PinnedPages::new(&mut slot);
+    // A page that is set up for the balancing of NUMA nodes counts as absent for the fast walk.
+    let flags = access.gup_flags() | bindings::FOLL_HONOR_NUMA_FAULT;
+    match pages.pin_by(bindings::pin_user_pages_fast, flags, start, 1, access) {
+        Ok(1) => {}
+        Err(error) if error == EINTR || error == ENOMEM => return Err(error),
+        _ => return Err(EFAULT),
+    }
+
+    let page = pages.get(0).ok_or(EFAULT)?;
+    if page.is_hwpoison() {
+        return Err(EFAULT);
+    }
+    let (is_anon, is_zero) = (page.is_anon(), page.is_zero());
+    drop(pages);
+
+    if access == Access::Read && !is_anon {
+        make_anon(mm, start, is_zero)
+    } else {
+        Ok(())
     }
 }
 
-/// Makes user memory present for writing, without changing its contents.
+/// Replaces the page at `addr` by an anonymous one with the same contents, if the first store to it
+/// would do so, or in any private mapping if it `is_zero`: the fast walk grants no zero page.
+fn make_anon(mm: &MmWithUser, addr: usize, is_zero: bool) -> Result {
+    let map = mm.mmap_read_lock_killable()?;
+    let flags = map.vma_lookup(addr).ok_or(EFAULT)?.flags();
+
+    if !is_private_writable(flags) && !(is_zero && flags & flags::SHARED == 0) {
+        return Ok(());
+    }
+
+    let flags = bindings::fault_flag_FAULT_FLAG_UNSHARE;
+    let mut was_unlocked = false;
+    // SAFETY: The memory map lock is held, and again when this returns. Any address may be passed.
+    to_result(unsafe { bindings::fixup_user_fault(mm.as_raw(), addr, flags, &mut was_unlocked) })
+}
+
+/// Returns whether a store through a mapping with these flags replaces a page that is not
+/// anonymous.
+#[inline]
+fn is_private_writable(flags: vm_flags_t) -> bool {
+    flags & (flags::SHARED | flags::WRITE) == flags::WRITE
+}
+
+/// Makes user memory present for loads through its address.
 ///
 /// It may be gone again at any time after.
 ///
@@ -356,10 +478,10 @@ pub fn fault_in_readable(addr: UserPtr, len: usize) -> Result {
 ///
 /// # Errors
 ///
-/// - [`EFAULT`]: a part of it is not accessible, or a fatal signal is pending.
-pub fn fault_in_safe_writeable(addr: UserPtr, len: usize) -> Result {
+/// - [`EFAULT`]: a part of it is not accessible, there is no memory, or a fatal signal is pending.
+pub fn fault_in_readable(addr: UserPtr, len: usize) -> Result {
     // SAFETY: Any address may be passed.
-    match unsafe { bindings::fault_in_safe_writeable(addr.as_const_ptr().cast(), len) } {
+    match unsafe { bindings::fault_in_readable(addr.as_const_ptr().cast(), len) } {
         0 => Ok(()),
         _ => Err(EFAULT),
     }

@@ -9,21 +9,61 @@
 
 // Some of what the modules offer is used by the rest of the kernel's only.
 #[allow(dead_code)]
-#[path = "../../../rust/kernel/cpu_opv/op.rs"]
-mod op;
-#[allow(dead_code)]
-#[path = "../../../rust/kernel/cpu_opv/plan.rs"]
-mod plan;
-#[allow(dead_code)]
-#[path = "../../../rust/kernel/cpu_opv/run.rs"]
-mod run;
+#[path = "."]
+mod cpu_opv {
+    #[path = "../../../rust/kernel/cpu_opv/interpret.rs"]
+    mod interpret;
+    #[path = "../../../rust/kernel/cpu_opv/op.rs"]
+    mod op;
+    #[path = "../../../rust/kernel/cpu_opv/page.rs"]
+    mod page;
+    #[path = "../../../rust/kernel/cpu_opv/plan.rs"]
+    mod plan;
 
-mod model;
-mod properties;
+    mod model;
+    mod properties;
+}
 
 /// What the modules use of the kernel's `page` module.
 mod page {
     pub(crate) const PAGE_SIZE: usize = 4096;
+}
+
+/// What the modules use of the kernel's `uaccess` module.
+mod uaccess {
+    pub(crate) mod nofault {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) struct Width(pub(crate) usize);
+
+        impl Width {
+            pub(crate) const U8: Self = Self(1);
+            pub(crate) const U16: Self = Self(2);
+            pub(crate) const U32: Self = Self(4);
+            pub(crate) const U64: Self = Self(8);
+
+            pub(crate) const fn from_bytes(len: usize) -> Option<Self> {
+                match len {
+                    1 | 2 | 4 | 8 => Some(Self(len)),
+                    _ => None,
+                }
+            }
+
+            pub(crate) const fn bytes(self) -> usize {
+                self.0
+            }
+        }
+    }
+}
+
+/// What the modules use of the kernel's `mm` module.
+mod mm {
+    pub(crate) mod gup {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Access {
+            Read,
+            Write,
+        }
+    }
 }
 
 /// The header of the system call, as bindgen sees it.

@@ -4,7 +4,8 @@
 //!
 //! All numbers here are those of the contract, and none is taken from the header.
 
-use crate::{op::RawOp, uapi};
+use super::op::RawOp;
+use crate::uapi;
 use std::ops::Range;
 
 pub(crate) const PAGE_SIZE: u128 = 4096;

@@ -2,12 +2,14 @@
 
 //! What holds for every vector.
 
-use crate::{
+use super::{
+    interpret::{interpret, Memory, Outcome},
     model::{self, End, Op, PAGE_SIZE},
-    op::{Access, Operand, Vector, Width},
+    op::{Operand, Vector},
+    page::{self, pieces},
     plan::{Error, Plan, Share, MAX_PAGES},
-    run::{self, Memory, Outcome},
 };
+use crate::{mm::gup::Access, uaccess::nofault::Width};
 use proptest::{collection::vec, prelude::*, sample::select};
 use std::{collections::BTreeMap, ops::Range};
 
@@ -265,7 +267,7 @@ proptest! {
 
         let raw = model::raw(&ops);
         let mut memory = Bytes { bytes: contents, hole, barriers: 0 };
-        let found = match run::run(Vector::new(&raw).unwrap(), &mut memory) {
+        let found = match interpret(Vector::new(&raw).unwrap(), &mut memory) {
             Ok(Outcome::Completed) => End::Returned(0),
             Ok(Outcome::Stopped(index)) => End::Returned(1 + index),
             Err(Fault) => End::Faulted,
@@ -313,22 +315,25 @@ proptest! {
     }
 
     #[test]
-    fn upgrade_and_share_follow_what_is_written(
+    fn access_and_share_follow_what_is_written(
         ops in valid_vector(),
         bias in bias(),
-        upgrades in vec(0..MEMORY / LEN_MAX, 0..6),
         areas in vec((addr(), 1..=LEN_MAX), 1..8),
     ) {
         let raw = model::raw(&ops);
         let mut room = [0; MAX_PAGES];
         let start = |operand: &Operand| Some(operand.addr.wrapping_add(bias) as usize);
-        let mut plan = Plan::new(Vector::new(&raw).unwrap(), start, &mut room).unwrap();
-        let mut expected = pages(&ops, bias);
+        let plan = Plan::new(Vector::new(&raw).unwrap(), start, &mut room).unwrap();
+        let expected = pages(&ops, bias);
 
-        for page in upgrades {
-            let page = bias + page * LEN_MAX;
-            plan.upgrade(page as usize);
-            expected.entry(page.into()).and_modify(|written| *written = true);
+        prop_assert!(plan.all().len() <= Vector::new(&raw).unwrap().max_pages());
+        for (&page, &written) in &expected {
+            let access = if written { Access::Write } else { Access::Read };
+            prop_assert_eq!(plan.access(page as usize), access);
+            for from in 0..=plan.all().len() {
+                let index = plan.find(page as usize, from);
+                prop_assert_eq!(index.map(|index| plan.all()[index]), Some(page as usize));
+            }
         }
         let writes = plan.writes().iter().map(|&page| (page as u128, true));
         let reads = plan.reads().iter().map(|&page| (page as u128, false));
@@ -378,13 +383,35 @@ proptest! {
     }
 
     #[test]
+    fn pieces_are_whole_and_within_a_page(a in addr(), b in addr(), len in 0..=LEN_MAX) {
+        let mut done = 0;
+
+        for (offset, piece) in pieces(a as usize, b as usize, len as usize) {
+            prop_assert_eq!(offset, done);
+            for start in [a as usize + offset, b as usize + offset] {
+                prop_assert_eq!(start / PAGE_SIZE as usize, (start + piece - 1) / PAGE_SIZE as usize);
+            }
+            done += piece;
+        }
+        prop_assert_eq!(done, len as usize);
+    }
+
+    #[test]
     fn integers_are_laid_out_as_memory_has_them(len in select(&INTEGERS), value in any::<u64>()) {
         let len = len as usize;
-        let width = Width::from_len(len).unwrap();
+        let width = Width::from_bytes(len).unwrap();
         let mut expected = [0; 8];
         model::set_integer(&mut expected[..len], value.into());
 
-        prop_assert_eq!(width.to_bytes(value).collect::<Vec<_>>(), &expected[..len]);
+        prop_assert_eq!(&width.bytes_of(value)[..len], &expected[..len]);
         prop_assert_eq!(u128::from(width.value_of(expected)), model::integer(&expected[..len]));
+    }
+
+    #[test]
+    fn pages_of_an_area_are_those_of_its_bytes(start in 0..0x4000usize, len in 1..=0x1000usize) {
+        let mut expected: Vec<_> = (0..len).map(|offset| ((start + offset) & !0xfff, offset)).collect();
+
+        expected.dedup_by_key(|(page, _)| *page);
+        prop_assert_eq!(page::pages(start, len).collect::<Vec<_>>(), expected);
     }
 }

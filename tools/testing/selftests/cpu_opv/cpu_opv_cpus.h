@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -132,6 +134,85 @@ static inline void set_all_online(const cpu_set_t *cpus)
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, cpus))
 			set_online(cpu, true);
+}
+
+/* Room for a list of all CPUs. */
+#define CPU_LIST_SIZE	(CPU_SETSIZE * 5)
+
+/* Write a set the way that a cpuset wants it. */
+static inline void print_cpus(const cpu_set_t *set, char text[CPU_LIST_SIZE])
+{
+	text[0] = '\0';
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, set))
+			text += sprintf(text, "%d,", cpu);
+}
+
+/* The names of two cpusets, and of that which they are in. */
+#define CPUSET		"cpu_opv_test"
+#define OTHER_CPUSET	"cpu_opv_test_other"
+#define ROOT_CPUSET	"."
+
+struct cpusets {
+	/* Where version 2 of cgroups is mounted. */
+	char root[32];
+	bool enabled;
+};
+
+static inline void cpuset_path(const struct cpusets *cpusets, const char *name,
+			       const char *file, char path[100])
+{
+	snprintf(path, 100, "%s/%s/%s", cpusets->root, name, file);
+}
+
+static inline int write_cpuset(const struct cpusets *cpusets, const char *name,
+			       const char *file, const char *text)
+{
+	char path[100];
+
+	cpuset_path(cpusets, name, file, path);
+	return write_file(path, text);
+}
+
+static inline int open_cpusets(struct cpusets *cpusets)
+{
+	static const char * const names[] = { CPUSET, OTHER_CPUSET };
+	char path[100];
+	int ret;
+
+	snprintf(cpusets->root, sizeof(cpusets->root), "/tmp/cpu_opv.XXXXXX");
+	if (!mkdtemp(cpusets->root) ||
+	    mount("cgroup2", cpusets->root, "cgroup2", 0, NULL))
+		return -errno;
+	/* Another mount may have it, of version 1. */
+	ret = write_cpuset(cpusets, ROOT_CPUSET, "cgroup.subtree_control",
+			   "+cpuset");
+	if (ret)
+		return ret;
+	cpusets->enabled = true;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		cpuset_path(cpusets, names[i], "", path);
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
+
+/* To be called when the threads that were in there have ended. */
+static inline void close_cpusets(const struct cpusets *cpusets)
+{
+	static const char * const names[] = { CPUSET, OTHER_CPUSET };
+	char path[100];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		cpuset_path(cpusets, names[i], "", path);
+		rmdir(path);
+	}
+	if (cpusets->enabled)
+		write_cpuset(cpusets, ROOT_CPUSET, "cgroup.subtree_control",
+			     "-cpuset");
+	umount(cpusets->root);
+	rmdir(cpusets->root);
 }
 
 struct node {

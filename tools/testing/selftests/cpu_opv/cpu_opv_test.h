@@ -284,6 +284,29 @@ static inline void unmap_pages(char *p, size_t nr)
 	munmap(p - page, (nr + 2) * page);
 }
 
+/*
+ * The same, but what follows a page here does not follow it in the memory of the
+ * machine.  An access that runs over the end of one finds something else there.
+ */
+static inline char *map_scattered(size_t nr)
+{
+	size_t page = page_size();
+	char *from = map_pages(2 * nr), *to = map_pages(nr);
+
+	for (size_t i = 0; i < 2 * nr; i++)
+		__atomic_store_n(&from[i * page], 0, __ATOMIC_SEQ_CST);
+	for (size_t i = 0; i < nr; i++) {
+		if (mremap(from + 2 * i * page, page, page,
+			   MREMAP_MAYMOVE | MREMAP_FIXED,
+			   to + i * page) == MAP_FAILED) {
+			perror("mremap");
+			abort();
+		}
+	}
+	unmap_pages(from, 2 * nr);
+	return to;
+}
+
 /* A sequence of bytes without short cycles, the same for the same seed. */
 static inline uint64_t next_random(uint64_t *state)
 {

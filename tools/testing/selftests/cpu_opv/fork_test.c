@@ -175,15 +175,14 @@ FIXTURE_VARIANT_ADD(fork, huge_pinned)
 
 FIXTURE_SETUP(fork)
 {
-	size_t page = page_size();
+	size_t page = page_size(), huge = thp_size();
 
 	self->race = (struct race) {
 		.path = variant->path,
 		.huge = variant->huge,
-		.len = variant->huge ? HUGE_PAGE_SIZE : 2 * page,
+		.len = variant->huge ? huge : 2 * page,
 	};
-	self->area = map_aligned(self->race.len, HUGE_PAGE_SIZE,
-				 PROT_READ | PROT_WRITE,
+	self->area = map_aligned(self->race.len, huge, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS);
 	if (madvise(self->area, self->race.len,
 		    variant->huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) &&

@@ -4,9 +4,6 @@
  * affinity of their thread meanwhile.
  */
 
-#include <sys/mount.h>
-#include <sys/stat.h>
-
 #include "cpu_opv_cpus.h"
 
 #define BUSY_PER_CPU	4
@@ -238,53 +235,23 @@ TEST_F_TIMEOUT(load, affinity_changes_at_once, LONG_TIMEOUT)
 	EXPECT_EQ(had_warned, kernel_has_warned());
 }
 
-#define GROUP	"cpu_opv_test"
-
 FIXTURE(cpuset)
 {
-	char root[32];
-	bool enabled;
+	struct cpusets cpusets;
 };
-
-static int write_group(const char *root, const char *name, const char *text)
-{
-	char path[100];
-
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-	return write_file(path, text);
-}
 
 FIXTURE_SETUP(cpuset)
 {
-	snprintf(self->root, sizeof(self->root), "/tmp/cpu_opv.XXXXXX");
-	ASSERT_TRUE(!!mkdtemp(self->root));
 	ASSERT_EQ(0, use_all_cpus(&percpu));
 	if (CPU_COUNT(&percpu.cpus) < 2)
 		SKIP(return, "needs two CPUs");
-	if (mount("cgroup2", self->root, "cgroup2", 0, NULL))
-		SKIP(return, "needs root, and CONFIG_CGROUPS");
+	if (open_cpusets(&self->cpusets))
+		SKIP(return, "needs root, and CONFIG_CPUSETS for cgroup v2");
 }
 
 FIXTURE_TEARDOWN_PARENT(cpuset)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "%s/" GROUP, self->root);
-	rmdir(path);
-	if (self->enabled)
-		write_group(self->root, "cgroup.subtree_control", "-cpuset");
-	umount(self->root);
-	rmdir(self->root);
-}
-
-/* Write a set the way that a cpuset wants it. */
-static void print_cpus(const cpu_set_t *set, char *text, size_t size)
-{
-	size_t len = 0;
-
-	for (int cpu = 0; cpu < CPU_SETSIZE && len < size; cpu++)
-		if (CPU_ISSET(cpu, set))
-			len += snprintf(text + len, size - len, "%d,", cpu);
+	close_cpusets(&self->cpusets);
 }
 
 /* As affinity_changes, but from above. */
@@ -292,16 +259,10 @@ TEST_F_TIMEOUT(cpuset, cpuset_changes, LONG_TIMEOUT)
 {
 	struct worker caller;
 	uint64_t state = 0;
-	char path[64], text[CPU_SETSIZE * 5];
+	char text[CPU_LIST_SIZE];
 	cpu_set_t set;
 
-	/* Another mount may have it, of version 1. */
-	if (write_group(self->root, "cgroup.subtree_control", "+cpuset"))
-		SKIP(return, "needs CONFIG_CPUSETS, for cgroup v2");
-	self->enabled = true;
-	snprintf(path, sizeof(path), "%s/" GROUP, self->root);
-	ASSERT_EQ(0, mkdir(path, 0755));
-	ASSERT_EQ(0, write_group(path, "cgroup.procs", "0"));
+	ASSERT_EQ(0, write_cpuset(&self->cpusets, CPUSET, "cgroup.procs", "0"));
 
 	start_caller(_metadata, &caller);
 	for (int i = 0; i < NR_CHANGES; i++) {
@@ -311,13 +272,13 @@ TEST_F_TIMEOUT(cpuset, cpuset_changes, LONG_TIMEOUT)
 			CPU_ZERO(&set);
 			CPU_SET(random_cpu(&percpu.cpus, &state), &set);
 		}
-		print_cpus(&set, text, sizeof(text));
-		ASSERT_EQ(0, write_group(path, "cpuset.cpus", text));
+		print_cpus(&set, text);
+		ASSERT_EQ(0, write_cpuset(&self->cpusets, CPUSET, "cpuset.cpus",
+					  text));
 		if (i % 8 == 0)
 			wait_for_steps(&caller, 1);
 	}
 	expect_final(_metadata, &caller, set);
-	ASSERT_EQ(0, write_group(self->root, "cgroup.procs", "0"));
 }
 
 int main(int argc, char **argv)

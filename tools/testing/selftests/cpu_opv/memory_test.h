@@ -17,8 +17,6 @@
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_SEQ_CST)
 #define WRITE_ONCE(x, value)	__atomic_store_n(&(x), value, __ATOMIC_SEQ_CST)
 
-#define HUGE_PAGE_SIZE		(2UL << 20)
-
 /* The first word behind a name in a file of such pairs, or -1. */
 static inline long read_pair(const char *path, const char *name)
 {
@@ -63,6 +61,25 @@ static inline int get_knob(const char *path, char *text, size_t size)
 		return -errno;
 	text[len] = '\0';
 	return 0;
+}
+
+/* The size of a transparent huge page, or of any page if there are none. */
+static inline size_t thp_size(void)
+{
+	char text[32];
+
+	if (get_knob("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", text,
+		     sizeof(text)))
+		return page_size();
+	return strtoul(text, NULL, 10);
+}
+
+/* The same of the pages that MAP_HUGETLB gives. */
+static inline size_t hugetlb_size(void)
+{
+	long kilobytes = read_pair("/proc/meminfo", "Hugepagesize:");
+
+	return kilobytes > 0 ? kilobytes << 10 : page_size();
 }
 
 /* A setting that is put back in the end. */
@@ -166,6 +183,12 @@ static inline bool pins_are(long expected)
 		sleep_ms(10);
 	}
 	return false;
+}
+
+static inline void spin(int turns)
+{
+	while (turns-- > 0)
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 static inline double now(void)

@@ -25,8 +25,8 @@ FIXTURE(ops)
 FIXTURE_SETUP(ops)
 {
 	self->m.size = NR_PAGES * page_size();
-	self->m.a = map_pages(NR_PAGES);
-	self->m.b = map_pages(NR_PAGES);
+	self->m.a = map_scattered(NR_PAGES);
+	self->m.b = map_scattered(NR_PAGES);
 	self->m.model_a = map_pages(NR_PAGES);
 	self->m.model_b = map_pages(NR_PAGES);
 	fill_random(self->m.a, self->m.size, 1);

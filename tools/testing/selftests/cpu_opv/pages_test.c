@@ -3,8 +3,10 @@
  * Operands in every kind of page, on every path through the kernel.
  */
 
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/swap.h>
+#include <sys/vfs.h>
 
 #include "memory_test.h"
 
@@ -25,7 +27,8 @@
 #define FIRMWARE_PAGE		0x3000
 
 #define TMPFS_FILE		"/tmp/file"
-#define EXT4_FILE		"/tmp/ext4/file"
+#define EXT4_DIR		"/tmp/ext4"
+#define EXT4_FILE		EXT4_DIR "/file"
 #define SWAP_DEVICE		"/dev/zram0"
 
 /* Memory under test, with an ordinary page before and behind it. */
@@ -43,15 +46,24 @@ struct memory {
 	bool private;
 };
 
+/* The room on either side, of the size of any page. */
+static size_t margin(void)
+{
+	size_t thp = thp_size(), hugetlb = hugetlb_size();
+
+	return thp > hugetlb ? thp : hugetlb;
+}
+
 static void place(struct memory *m, size_t len)
 {
+	size_t all = 2 * margin() + len;
+	char *p = map_aligned(all, margin(), PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS);
+
 	m->len = len;
-	m->start = map_aligned(2 * HUGE_PAGE_SIZE + len, HUGE_PAGE_SIZE,
-			       PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS) + HUGE_PAGE_SIZE;
+	m->start = p + margin();
 	m->p = (uint64_t *)(m->start + len) - 2;
-	madvise(m->start - HUGE_PAGE_SIZE, 2 * HUGE_PAGE_SIZE + len,
-		MADV_NOHUGEPAGE);
+	madvise(p, all, MADV_NOHUGEPAGE);
 }
 
 static int map_over(struct memory *m, int prot, int flags, int fd)
@@ -81,7 +93,7 @@ static int make_anon(struct memory *m)
 
 static int make_thp(struct memory *m)
 {
-	place(m, HUGE_PAGE_SIZE);
+	place(m, thp_size());
 	m->missing = "CONFIG_TRANSPARENT_HUGEPAGE";
 	if (madvise(m->start, m->len, MADV_HUGEPAGE))
 		return -errno;
@@ -91,7 +103,7 @@ static int make_thp(struct memory *m)
 
 static int make_hugetlb(struct memory *m)
 {
-	place(m, HUGE_PAGE_SIZE);
+	place(m, hugetlb_size());
 	m->missing = "CONFIG_HUGETLBFS";
 	if (map_over(m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
 		     MAP_HUGETLB, -1))
@@ -102,7 +114,7 @@ static int make_hugetlb(struct memory *m)
 
 static int make_hugetlb_shared(struct memory *m)
 {
-	place(m, HUGE_PAGE_SIZE);
+	place(m, hugetlb_size());
 	m->missing = "CONFIG_HUGETLBFS";
 	if (map_over(m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS |
 		     MAP_HUGETLB, -1))
@@ -174,20 +186,27 @@ static int make_tmpfs_private(struct memory *m)
 			MAP_PRIVATE);
 }
 
+/* The directory is there even if the file system is not. */
+static int open_ext4(struct memory *m)
+{
+	struct statfs fs;
+
+	m->missing = "CONFIG_EXT4_FS, CONFIG_BLK_DEV_LOOP, mkfs.ext4";
+	if (statfs(EXT4_DIR, &fs) || fs.f_type != EXT4_SUPER_MAGIC)
+		return -1;
+	return open(EXT4_FILE, O_RDWR | O_CREAT, 0600);
+}
+
 static int make_ext4(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_EXT4_FS, CONFIG_BLK_DEV_LOOP, mkfs.ext4";
-	return map_file(m, open(EXT4_FILE, O_RDWR | O_CREAT, 0600),
-			MAP_SHARED);
+	return map_file(m, open_ext4(m), MAP_SHARED);
 }
 
 static int make_ext4_private(struct memory *m)
 {
 	place(m, page_size());
-	m->missing = "CONFIG_EXT4_FS, CONFIG_BLK_DEV_LOOP, mkfs.ext4";
-	return map_file(m, open(EXT4_FILE, O_RDWR | O_CREAT, 0600),
-			MAP_PRIVATE);
+	return map_file(m, open_ext4(m), MAP_PRIVATE);
 }
 
 /* A block is allocated when the page is first written. */
@@ -352,7 +371,7 @@ static void destroy(struct memory *m)
 		memcpy(m->start, m->backup, m->len);
 	free(m->backup);
 	if (m->len)
-		munmap(m->start - HUGE_PAGE_SIZE, 2 * HUGE_PAGE_SIZE + m->len);
+		munmap(m->start - margin(), 2 * margin() + m->len);
 	if (m->fd >= 0)
 		close(m->fd);
 	memset(m, 0, sizeof(*m));
@@ -538,6 +557,7 @@ FIXTURE_VARIANT_ADD(pages, firmware)
 FIXTURE_VARIANT_ADD(pages, vdso)
 {
 	.make = make_vdso,
+	.loads = IF_PINNED,
 	.stores = ALWAYS,
 };
 
@@ -820,7 +840,8 @@ static void make_file_systems(void)
 		"truncate -s 8M /tmp/image",
 		"mkfs.ext4 -q -O ^has_journal /tmp/image",
 		"mkdir /tmp/ext4",
-		"mount -o loop /tmp/image /tmp/ext4",
+		/* The kernel may refuse -o loop: that has the device open. */
+		"device=$(losetup -f --show /tmp/image) && mount $device /tmp/ext4 && losetup -d $device",
 	};
 
 	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);

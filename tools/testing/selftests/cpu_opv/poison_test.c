@@ -24,14 +24,17 @@ enum kind {
 	 * taken from the others.  It stays mapped, and only its flag tells.
 	 */
 	PART_OF_HUGE,
-	/* A huge page that is lost as a whole. */
+	/* A huge page that is lost as a whole, by its first page or another. */
 	HUGETLB,
+	HUGETLB_TAIL,
 };
 
 FIXTURE(poison)
 {
 	char *p;
 	size_t len;
+	/* What of it is lost, and its frame, which is to be given back. */
+	char *lost;
 	uint64_t pfn;
 	/* Keeps a reference of the page. */
 	int pipe[2];
@@ -75,6 +78,13 @@ FIXTURE_VARIANT_ADD(poison, hugetlb)
 	.stores = { -EFAULT, -EFAULT, -EFAULT },
 };
 
+FIXTURE_VARIANT_ADD(poison, hugetlb_tail)
+{
+	.kind = HUGETLB_TAIL,
+	.loads = { -EFAULT, -EFAULT, -EFAULT },
+	.stores = { -EFAULT, -EFAULT, -EFAULT },
+};
+
 /* The kernel dissolves a huge page that is lost. */
 static struct knob hugetlb = {
 	.path = "/proc/sys/vm/nr_hugepages",
@@ -111,7 +121,7 @@ FIXTURE_SETUP(poison)
 		close(fd);
 		break;
 	case PART_OF_HUGE:
-		self->len = HUGE_PAGE_SIZE;
+		self->len = thp_size();
 		self->p = map_aligned(self->len, self->len,
 				      PROT_READ | PROT_WRITE,
 				      MAP_PRIVATE | MAP_ANONYMOUS);
@@ -119,30 +129,37 @@ FIXTURE_SETUP(poison)
 			SKIP(return, "needs CONFIG_TRANSPARENT_HUGEPAGE");
 		break;
 	case HUGETLB:
+	case HUGETLB_TAIL:
+		/* Without it the page stays lost to the next test. */
+		if (access(UNPOISON, W_OK))
+			SKIP(return, "needs CONFIG_HWPOISON_INJECT and root");
 		if (set_knobs(&hugetlb, 1))
 			SKIP(return, "needs CONFIG_HUGETLBFS");
-		self->len = HUGE_PAGE_SIZE;
+		self->len = hugetlb_size();
 		self->p = map(self->len, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
 		break;
 	}
 	memset(self->p, 0, page_size());
+	self->lost = self->p;
+	if (variant->kind == HUGETLB_TAIL)
+		self->lost += page_size();
 	if (variant->kind == PART_OF_HUGE) {
 		ASSERT_TRUE(page_flags(self->p) & KPF_THP);
 		iov.iov_base = self->p;
 		iov.iov_len = 1;
 		ASSERT_EQ(1, vmsplice(self->pipe[1], &iov, 1, 0));
 	}
-	self->pfn = page_map(self->p) & PM_PFN;
+	self->pfn = page_map(self->lost) & PM_PFN;
 
 	/* A signal tells the program that it has lost memory, once. */
 	ASSERT_EQ(0, sigaction(SIGBUS, &action, NULL));
-	if (madvise(self->p, page_size(), MADV_HWPOISON) && errno == EINVAL)
+	if (madvise(self->lost, page_size(), MADV_HWPOISON) && errno == EINVAL)
 		SKIP(return, "needs CONFIG_MEMORY_FAILURE");
 	nr_signals = 0;
 	ASSERT_TRUE(read_entry("/proc/kpageflags", self->pfn) & KPF_HWPOISON);
 	EXPECT_EQ(variant->kind == PART_OF_HUGE,
-		  !!(page_map(self->p) & PM_PRESENT));
+		  !!(page_map(self->lost) & PM_PRESENT));
 }
 
 FIXTURE_TEARDOWN(poison)
@@ -166,10 +183,10 @@ TEST_F(poison, is_an_error)
 		int load = variant->loads[path], store = variant->stores[path];
 		uint64_t found = 5;
 		struct cpu_op copy = cpu_op_memcpy(CPU_MEMCPY_OP, &found,
-						   self->p, 8);
+						   self->lost, 8);
 		struct cpu_op ops[] = {
 			cpu_op_arithmetic(CPU_ADD_OP, self->other, 1, 8),
-			cpu_op_arithmetic(CPU_ADD_OP, self->p, 0, 8),
+			cpu_op_arithmetic(CPU_ADD_OP, self->lost, 0, 8),
 		};
 		int first = path == DIRECT;
 

@@ -40,7 +40,7 @@ static void area_create(struct area *area, enum kind kind)
 {
 	memset(area, 0, sizeof(*area));
 	area->kind = kind;
-	area->stride = kind == HUGE_ZERO_PAGE ? HUGE_PAGE_SIZE : page_size();
+	area->stride = kind == HUGE_ZERO_PAGE ? thp_size() : page_size();
 	area->nr = kind == HUGE_ZERO_PAGE ? NR_HUGE_PAGES : NR_PAGES;
 	area->len = area->nr * area->stride;
 	area->fd = -1;
@@ -244,12 +244,6 @@ static void wait_for(int *value, int expected)
 	for (int i = 1; READ_ONCE(*value) != expected; i++)
 		if (i % 1000 == 0)
 			sched_yield();
-}
-
-static void spin(int turns)
-{
-	while (turns-- > 0)
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 /* On the CPU of the vector: write, then look whether the vector has run. */

@@ -4,12 +4,9 @@
  * and signals to a task that waits for this.
  */
 
-#include <linux/userfaultfd.h>
-#include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 
-#include "memory_test.h"
+#include "uffd_test.h"
 
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY	1
@@ -17,9 +14,6 @@
 #ifndef PTRACE_EVENT_STOP
 #define PTRACE_EVENT_STOP	128
 #endif
-
-/* Is there if the system call is. */
-#define KNOB			"/proc/sys/vm/unprivileged_userfaultfd"
 
 /* All pages hold the same bytes, so that an operand may be anywhere. */
 #define FILL			0x11
@@ -31,6 +25,8 @@ enum mode {
 	MISSING,
 	/* There is one that must not be written yet. */
 	WRITE_PROTECTED,
+	/* The same, of a file in a private mapping: the write replaces it. */
+	WRITE_PROTECTED_FILE,
 	/* There is one in the file, which is not mapped yet. */
 	MINOR,
 };
@@ -47,24 +43,16 @@ static int memory_register(struct memory *m)
 	static const uint64_t modes[] = {
 		UFFDIO_REGISTER_MODE_MISSING,
 		UFFDIO_REGISTER_MODE_WP,
+		UFFDIO_REGISTER_MODE_WP,
 		UFFDIO_REGISTER_MODE_MINOR,
 	};
-	struct uffdio_register reg = {
-		.range.start = (unsigned long)m->pages,
-		.range.len = NR_PAGES * page_size(),
-		.mode = modes[m->mode],
-	};
-	struct uffdio_writeprotect protect = {
-		.range = reg.range,
-		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
-	};
+	size_t len = NR_PAGES * page_size();
+	int ret = uffd_register(m->fd, m->pages, len, modes[m->mode]);
 
-	if (ioctl(m->fd, UFFDIO_REGISTER, &reg))
-		return -errno;
-	if (m->mode == WRITE_PROTECTED &&
-	    ioctl(m->fd, UFFDIO_WRITEPROTECT, &protect))
-		return -errno;
-	return 0;
+	if (!ret && modes[m->mode] == UFFDIO_REGISTER_MODE_WP)
+		ret = uffd_write_protect(m->fd, (unsigned long)m->pages, len,
+					 true);
+	return ret;
 }
 
 static int memory_create(struct memory *m, enum mode kind, int flags,
@@ -73,11 +61,9 @@ static int memory_create(struct memory *m, enum mode kind, int flags,
 	static const uint64_t mode_features[] = {
 		0,
 		UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+		UFFD_FEATURE_PAGEFAULT_FLAG_WP |
+		UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
 		UFFD_FEATURE_MINOR_SHMEM,
-	};
-	struct uffdio_api api = {
-		.api = UFFD_API,
-		.features = features | mode_features[kind],
 	};
 	size_t len = NR_PAGES * page_size();
 	int fd;
@@ -85,11 +71,12 @@ static int memory_create(struct memory *m, enum mode kind, int flags,
 	m->mode = kind;
 	m->pages = map_pages(NR_PAGES);
 	m->fill = map_pages(NR_PAGES);
-	if (kind == MINOR) {
+	if (kind == MINOR || kind == WRITE_PROTECTED_FILE) {
 		fd = memfd_create("cpu_opv", 0);
 		if (fd < 0 || ftruncate(fd, len) ||
 		    mmap(m->pages, len, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
+			 (kind == MINOR ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED,
+			 fd, 0) == MAP_FAILED ||
 		    mmap(m->fill, len, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
 			return -errno;
@@ -98,10 +85,10 @@ static int memory_create(struct memory *m, enum mode kind, int flags,
 	memset(m->fill, FILL, len);
 	if (kind == WRITE_PROTECTED)
 		memset(m->pages, FILL, len);
-	m->fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK | flags);
-	if (m->fd < 0 || ioctl(m->fd, UFFDIO_API, &api))
-		return -errno;
-	return memory_register(m);
+	for (int i = 0; kind == WRITE_PROTECTED_FILE && i < NR_PAGES; i++)
+		READ_ONCE(m->pages[i * page_size()]);
+	m->fd = uffd_open(flags, features | mode_features[kind]);
+	return m->fd < 0 ? m->fd : memory_register(m);
 }
 
 static void memory_destroy(struct memory *m)
@@ -109,23 +96,6 @@ static void memory_destroy(struct memory *m)
 	close(m->fd);
 	unmap_pages(m->pages, NR_PAGES);
 	unmap_pages(m->fill, NR_PAGES);
-}
-
-/* Returns the address of the page of a fault, or 0 if there is none now. */
-static uint64_t next_fault(int fd)
-{
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	if (poll(&poll_fd, 1, 1) != 1)
-		return 0;
-	if (read(fd, &msg, sizeof(msg)) != sizeof(msg)) {
-		if (errno == EAGAIN)
-			return 0;
-		perror("userfaultfd");
-		abort();
-	}
-	return msg.arg.pagefault.address & ~(page_size() - 1ULL);
 }
 
 /* Resolve a fault of the process that the memory is of. */
@@ -136,12 +106,9 @@ static void resolve(const struct memory *m, int fd, uint64_t page)
 		.src = (unsigned long)m->fill,
 		.len = page_size(),
 	};
-	struct uffdio_writeprotect unprotect = {
+	struct uffdio_continue cont = {
 		.range.start = page,
 		.range.len = page_size(),
-	};
-	struct uffdio_continue cont = {
-		.range = unprotect.range,
 	};
 	int ret = -1;
 
@@ -150,7 +117,8 @@ static void resolve(const struct memory *m, int fd, uint64_t page)
 		ret = ioctl(fd, UFFDIO_COPY, &copy);
 		break;
 	case WRITE_PROTECTED:
-		ret = ioctl(fd, UFFDIO_WRITEPROTECT, &unprotect);
+	case WRITE_PROTECTED_FILE:
+		ret = uffd_write_protect(fd, page, page_size(), false);
 		break;
 	case MINOR:
 		ret = ioctl(fd, UFFDIO_CONTINUE, &cont);
@@ -227,6 +195,11 @@ FIXTURE_VARIANT_ADD(uffd, write_protected)
 	.mode = WRITE_PROTECTED,
 };
 
+FIXTURE_VARIANT_ADD(uffd, write_protected_file)
+{
+	.mode = WRITE_PROTECTED_FILE,
+};
+
 FIXTURE_VARIANT_ADD(uffd, minor)
 {
 	.mode = MINOR,
@@ -234,20 +207,44 @@ FIXTURE_VARIANT_ADD(uffd, minor)
 
 FIXTURE_SETUP(uffd)
 {
-	if (access(KNOB, F_OK))
+	int ret;
+
+	if (access(UFFD_KNOB, F_OK))
 		SKIP(return, "needs CONFIG_USERFAULTFD");
+	ret = memory_create(&self->m, variant->mode, 0, 0);
+	if (variant->mode == WRITE_PROTECTED_FILE && ret == -EINVAL)
+		SKIP(return, "needs CONFIG_PTE_MARKER_UFFD_WP");
+	ASSERT_EQ(0, ret);
+	memory_destroy(&self->m);
 }
 
 FIXTURE_TEARDOWN(uffd)
 {
 }
 
-/* Fails if memory that is only read is pinned for writing. */
+/* How many faults the loads from a number of pages give. */
+static int nr_load_faults(enum mode mode, enum path path, int pages)
+{
+	switch (mode) {
+	case WRITE_PROTECTED:
+		return 0;
+	case WRITE_PROTECTED_FILE:
+		/* To pin a page that the first write replaces is to write. */
+		return path == PINNED ? pages : 0;
+	default:
+		return pages;
+	}
+}
+
+/*
+ * Fails if memory that is only read is pinned for writing without need, or if
+ * what it is faulted in for is not what it is pinned for.
+ */
 TEST_F(uffd, load_is_resolved)
 {
 	for (int i = 0; i < 2 * NR_PATHS; i++) {
 		enum path path = i / 2;
-		int faults = variant->mode == WRITE_PROTECTED ? 0 : 1 + i % 2;
+		int faults = nr_load_faults(variant->mode, path, 1 + i % 2);
 		uint64_t value = VALUE, found = 5;
 		struct handler handler = { .m = &self->m };
 		char *p;
@@ -318,7 +315,7 @@ FIXTURE_VARIANT_ADD(refused, user_mode_only)
 
 FIXTURE_SETUP(refused)
 {
-	if (access(KNOB, F_OK))
+	if (access(UFFD_KNOB, F_OK))
 		SKIP(return, "needs CONFIG_USERFAULTFD");
 	ASSERT_EQ(0, memory_create(&self->m, MISSING, variant->flags,
 				   variant->features));
@@ -424,7 +421,7 @@ FIXTURE_SETUP(waiting)
 	struct shared *shared;
 	int pidfd;
 
-	if (access(KNOB, F_OK))
+	if (access(UFFD_KNOB, F_OK))
 		SKIP(return, "needs CONFIG_USERFAULTFD");
 	shared = (struct shared *)map(sizeof(*shared), PROT_READ | PROT_WRITE,
 				      MAP_SHARED | MAP_ANONYMOUS, -1);

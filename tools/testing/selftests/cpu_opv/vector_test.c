@@ -287,6 +287,51 @@ TEST_F(vector, four_pages_for_each_operation)
 	unmap_pages(src, nr);
 }
 
+/* Where the operands of the vector below are: each across the end of a page. */
+#define NR_ACROSS	(2 * NR_OPS - 1)
+
+static char *across(char *mem, int i)
+{
+	return mem + (2 * i + 1) * page_size() - 1 - i % 7;
+}
+
+/*
+ * The vector with the most work between two comparisons that do not stop it: an
+ * addition and comparisons, all of them across the end of a page of their own.
+ */
+TEST_F_TIMEOUT(vector, every_operand_across_pages, LONG_TIMEOUT)
+{
+	const uint64_t value = 0x0102030405060708;
+	const size_t nr = 2 * NR_ACROSS;
+	char *mem = map_scattered(nr);
+	uint64_t sum = value;
+
+	for (int i = 0; i < NR_ACROSS; i++)
+		store_int(across(mem, i), value, 8);
+	self->ops[0] = cpu_op_arithmetic(CPU_ADD_OP, across(mem, 0), 1, 8);
+	for (int i = 1; i < NR_OPS; i++)
+		self->ops[i] = equal(across(mem, 2 * i - 1), across(mem, 2 * i),
+				     8);
+	EXPECT_EQ(0, run(self->ops, NR_OPS));
+	EXPECT_EQ(++sum, load_int(across(mem, 0), 8));
+
+	/* Each byte of each operand counts. */
+	for (int i = 1; i < NR_ACROSS; i++) {
+		for (int byte = 0; byte < 8; byte++) {
+			across(mem, i)[byte] ^= 0x80;
+			EXPECT_EQ(1 + (i + 1) / 2, run(self->ops, NR_OPS)) {
+				TH_LOG("operand %d, byte %d", i, byte);
+			}
+			across(mem, i)[byte] ^= 0x80;
+			sum++;
+		}
+	}
+	EXPECT_EQ(sum, load_int(across(mem, 0), 8));
+	for (int i = 1; i < NR_ACROSS; i++)
+		EXPECT_EQ(value, load_int(across(mem, i), 8));
+	unmap_pages(mem, nr);
+}
+
 /* The same, with the last comparison stopping the vector. */
 TEST_F(vector, stops_after_many_pages)
 {

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the kernel prints when something is wrong with it. A test makes it lose
+# memory; what started the guest prints to the same log.
+
+function is_complaint(line) {
+	if (line ~ /Memory failure: |virtme-ng-init: /)
+		return 0
+	return line ~ /WARNING:|BUG:|BUG |INFO: .*(possible|suspicious|trying to register|task .* blocked|rcu.*detected)|Oops|general protection fault|Kernel panic|KASAN|UBSAN|KCSAN|KFENCE|Call Trace:|detected stalls|soft lockup|hard LOCKUP|Bad page|corruption|unreferenced object|scheduling while atomic|still has locks held|refcount_t:/
+}
+
+# With only=1 these lines are printed, and the status is 1 if there are none.
+only && is_complaint($0) { print; found = 1 }
+END { if (only) exit !found }
