@@ -5,7 +5,6 @@
 #ifndef CPU_OPV_RSEQ_H
 #define CPU_OPV_RSEQ_H
 
-#include "cpu_op_vectors.h"
 #include "cpu_opv_cpus.h"
 #include "rseq.h"
 

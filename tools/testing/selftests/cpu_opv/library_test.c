@@ -5,7 +5,6 @@
 
 #include <stddef.h>
 
-#include "cpu_op_vectors.h"
 #include "cpu_opv_test.h"
 
 struct node {
