@@ -12,7 +12,7 @@ endif
 .PHONY: help run check vm shell kernel kselftest mutants soak preemptoff lint bench patches patches-check
 # Where install-lib installs.
 export DESTDIR PREFIX LIBDIR
-.PHONY: crate-test crate-guest install-lib
+.PHONY: crate-test crate-guest lib-bench install-lib
 .PHONY: plan-run plan-check tools source series script-test host-test model coverage rust-analyzer abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -36,6 +36,7 @@ help:
 	@echo '  make coverage        which of their lines these tests run: all, or it fails'
 	@echo '  make model           a model of the arrival on a CPU, checked over all interleavings'
 	@echo '  make crate-test      the library for programs tested on the host; make crate-guest: in the guest'
+	@echo '  make lib-bench       what its operations cost here, in multiples of an atomic addition'
 	@echo '  make install-lib     builds the library for C and C++ and installs it (DESTDIR= PREFIX=)'
 	@echo '  make abi-test        the layout of the ABI checked for several targets'
 	@echo '  make lint            rustfmt, shellcheck, checkpatch, kernel-doc; where the kernel is built, too:'
@@ -108,6 +109,9 @@ crate-test: tools
 
 crate-guest: kernel
 	@scripts/crate-test --guest
+
+lib-bench: tools
+	@scripts/crate-test --bench
 
 install-lib: tools
 	@scripts/install-lib
