@@ -10,6 +10,9 @@ FLAVOUR := $(CONFIG)
 endif
 
 .PHONY: help run check vm shell kernel kselftest mutants soak preemptoff lint bench patches patches-check
+# Where install-lib installs.
+export DESTDIR PREFIX LIBDIR
+.PHONY: crate-test crate-guest lib-bench install-lib
 .PHONY: plan-run plan-check tools source series script-test host-test model coverage rust-analyzer abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -32,6 +35,9 @@ help:
 	@echo '  make host-test       the pure modules tested on the host'
 	@echo '  make coverage        which of their lines these tests run: all, or it fails'
 	@echo '  make model           a model of the arrival on a CPU, checked over all interleavings'
+	@echo '  make crate-test      the library for programs tested on the host; make crate-guest: in the guest'
+	@echo '  make lib-bench       what its operations cost here, in multiples of an atomic addition'
+	@echo '  make install-lib     builds the library for C and C++ and installs it (DESTDIR= PREFIX=)'
 	@echo '  make abi-test        the layout of the ABI checked for several targets'
 	@echo '  make lint            rustfmt, shellcheck, checkpatch, kernel-doc; where the kernel is built, too:'
 	@echo '                       clippy, rustdoc, and whether a path leads to a panic'
@@ -98,6 +104,18 @@ script-test:
 host-test: tools
 	@scripts/host-test
 
+crate-test: tools
+	@scripts/crate-test
+
+crate-guest: kernel
+	@scripts/crate-test --guest
+
+lib-bench: tools
+	@scripts/crate-test --bench
+
+install-lib: tools
+	@scripts/install-lib
+
 coverage:
 	@scripts/tools coverage
 	@scripts/coverage
@@ -133,7 +151,7 @@ each-patch: series
 	@scripts/each-patch
 
 clean:
-	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/model build/vm build/log build/kvm-verdict
+	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/model build/crate build/crate-c build/vm build/log build/kvm-verdict
 
 distclean:
 	@scripts/distclean

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
+#include <string.h>
 
 #include <asm/unistd.h>
 #include <linux/cpu_opv.h>
@@ -18,6 +18,10 @@
 # else
 #  define __NR_cpu_opv	600
 # endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
 #endif
 
 /**
@@ -32,12 +36,14 @@
 static inline struct cpu_op cpu_op_compare(enum cpu_op_type type, const void *a,
 					   const void *b, uint32_t len)
 {
-	return (struct cpu_op) {
-		.op = type,
-		.len = len,
-		LINUX_FIELD_u32_u64_INIT_ONSTACK(.u.compare_op.a, a),
-		LINUX_FIELD_u32_u64_INIT_ONSTACK(.u.compare_op.b, b),
-	};
+	struct cpu_op op;
+
+	memset(&op, 0, sizeof(op));
+	op.op = type;
+	op.len = len;
+	LINUX_FIELD_u32_u64_INIT_ONSTACK(op.u.compare_op.a, a);
+	LINUX_FIELD_u32_u64_INIT_ONSTACK(op.u.compare_op.b, b);
+	return op;
 }
 
 /**
@@ -52,12 +58,14 @@ static inline struct cpu_op cpu_op_compare(enum cpu_op_type type, const void *a,
 static inline struct cpu_op cpu_op_memcpy(enum cpu_op_type type, void *dst,
 					  const void *src, uint32_t len)
 {
-	return (struct cpu_op) {
-		.op = type,
-		.len = len,
-		LINUX_FIELD_u32_u64_INIT_ONSTACK(.u.memcpy_op.dst, dst),
-		LINUX_FIELD_u32_u64_INIT_ONSTACK(.u.memcpy_op.src, src),
-	};
+	struct cpu_op op;
+
+	memset(&op, 0, sizeof(op));
+	op.op = type;
+	op.len = len;
+	LINUX_FIELD_u32_u64_INIT_ONSTACK(op.u.memcpy_op.dst, dst);
+	LINUX_FIELD_u32_u64_INIT_ONSTACK(op.u.memcpy_op.src, src);
+	return op;
 }
 
 /**
@@ -72,12 +80,14 @@ static inline struct cpu_op cpu_op_memcpy(enum cpu_op_type type, void *dst,
 static inline struct cpu_op cpu_op_arithmetic(enum cpu_op_type type, void *p,
 					      int64_t count, uint32_t len)
 {
-	return (struct cpu_op) {
-		.op = type,
-		.len = len,
-		LINUX_FIELD_u32_u64_INIT_ONSTACK(.u.arithmetic_op.p, p),
-		.u.arithmetic_op.count = count,
-	};
+	struct cpu_op op;
+
+	memset(&op, 0, sizeof(op));
+	op.op = type;
+	op.len = len;
+	LINUX_FIELD_u32_u64_INIT_ONSTACK(op.u.arithmetic_op.p, p);
+	op.u.arithmetic_op.count = count;
+	return op;
 }
 
 /**
@@ -92,12 +102,14 @@ static inline struct cpu_op cpu_op_arithmetic(enum cpu_op_type type, void *p,
 static inline struct cpu_op cpu_op_bitwise(enum cpu_op_type type, void *p,
 					   uint64_t mask, uint32_t len)
 {
-	return (struct cpu_op) {
-		.op = type,
-		.len = len,
-		LINUX_FIELD_u32_u64_INIT_ONSTACK(.u.bitwise_op.p, p),
-		.u.bitwise_op.mask = mask,
-	};
+	struct cpu_op op;
+
+	memset(&op, 0, sizeof(op));
+	op.op = type;
+	op.len = len;
+	LINUX_FIELD_u32_u64_INIT_ONSTACK(op.u.bitwise_op.p, p);
+	op.u.bitwise_op.mask = mask;
+	return op;
 }
 
 /**
@@ -112,12 +124,14 @@ static inline struct cpu_op cpu_op_bitwise(enum cpu_op_type type, void *p,
 static inline struct cpu_op cpu_op_shift(enum cpu_op_type type, void *p,
 					 uint32_t bits, uint32_t len)
 {
-	return (struct cpu_op) {
-		.op = type,
-		.len = len,
-		LINUX_FIELD_u32_u64_INIT_ONSTACK(.u.shift_op.p, p),
-		.u.shift_op.bits = bits,
-	};
+	struct cpu_op op;
+
+	memset(&op, 0, sizeof(op));
+	op.op = type;
+	op.len = len;
+	LINUX_FIELD_u32_u64_INIT_ONSTACK(op.u.shift_op.p, p);
+	op.u.shift_op.bits = bits;
+	return op;
 }
 
 /**
@@ -127,7 +141,11 @@ static inline struct cpu_op cpu_op_shift(enum cpu_op_type type, void *p,
  */
 static inline struct cpu_op cpu_op_mb(void)
 {
-	return (struct cpu_op) { .op = CPU_MB_OP };
+	struct cpu_op op;
+
+	memset(&op, 0, sizeof(op));
+	op.op = CPU_MB_OP;
+	return op;
 }
 
 /**
@@ -160,143 +178,8 @@ int cpu_op_available(void);
  */
 int cpu_op_get_current_cpu(void);
 
-/*
- * Each function below runs one vector on @cpu and is atomic with respect to the
- * other threads on that CPU.  Each returns 0 when it has done all that its name
- * says, a positive value when a comparison failed, with nothing stored (except
- * where noted), and -1 with errno set when cpu_opv() failed.
- *
- * In the names v is a value of the size of a pointer, eq and ne are the
- * condition under which the function goes on, and mb and release mean that the
- * last store comes after a full barrier, or is a store-release.
- */
-
-/**
- * cpu_op_cmpxchg() - Compare and exchange
- * @v:		What to exchange.
- * @expect:	The value to compare it with.
- * @old:	Where to put the value that was found, also if it is not the
- *		expected one.
- * @_new:	The value to store.
- * @len:	Length of each in bytes, 0 to CPU_OP_DATA_LEN_MAX.
- * @cpu:	Number of the CPU.
- *
- * Return: As described above.
- */
-int cpu_op_cmpxchg(void *v, void *expect, void *old, void *_new, size_t len,
-		   int cpu);
-
-/**
- * cpu_op_add() - Add to an integer
- * @v:		The integer.
- * @count:	What to add.
- * @len:	Size of the integer in bytes: 1, 2, 4 or 8.
- * @cpu:	Number of the CPU.
- *
- * Return: As described above.
- */
-int cpu_op_add(void *v, int64_t count, size_t len, int cpu);
-
-/**
- * cpu_op_add_release() - Add to an integer, with release ordering
- * @v:		The integer.
- * @count:	What to add.
- * @len:	Size of the integer in bytes: 1, 2, 4 or 8.
- * @cpu:	Number of the CPU.
- *
- * Return: As described above.
- */
-int cpu_op_add_release(void *v, int64_t count, size_t len, int cpu);
-
-/**
- * cpu_op_addv() - Add to an integer of the size of a pointer
- * @v:		The integer.
- * @count:	What to add.
- * @cpu:	Number of the CPU.
- *
- * Return: As described above.
- */
-int cpu_op_addv(intptr_t *v, int64_t count, int cpu);
-
-/**
- * cpu_op_cmpeqv_storev() - Store if a value is the expected one
- * @v:		The value.
- * @expect:	What it has to be.
- * @newv:	What to store in @v.
- * @cpu:	Number of the CPU.
- *
- * Return: As described above.
- */
-int cpu_op_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t newv, int cpu);
-
-/**
- * cpu_op_cmpnev_storeoffp_load() - Pop from a list
- * @v:		Points at the head of the list.
- * @expectnot:	The head of an empty list.
- * @voffp:	Offset in bytes from the head to its pointer to the next element.
- * @load:	Where to put the old head, after the vector has run.
- * @cpu:	Number of the CPU.
- *
- * Return: As described above; 1 if @v is @expectnot.  The error EAGAIN means
- * that the head could not be read: it may have been freed by another thread
- * after this one had loaded its address.
- */
-int cpu_op_cmpnev_storeoffp_load(intptr_t *v, intptr_t expectnot, off_t voffp,
-				 intptr_t *load, int cpu);
-
-/**
- * cpu_op_cmpeqv_storev_storev() - Store twice if a value is the expected one
- * @v:		The value.
- * @expect:	What it has to be.
- * @v2:		Where to store first.
- * @newv2:	What to store there.
- * @newv:	What to store in @v afterwards.
- * @cpu:	Number of the CPU.
- *
- * Return: As described above.
- */
-int cpu_op_cmpeqv_storev_storev(intptr_t *v, intptr_t expect, intptr_t *v2,
-				intptr_t newv2, intptr_t newv, int cpu);
-int cpu_op_cmpeqv_storev_mb_storev(intptr_t *v, intptr_t expect, intptr_t *v2,
-				   intptr_t newv2, intptr_t newv, int cpu);
-int cpu_op_cmpeqv_storev_storev_release(intptr_t *v, intptr_t expect,
-					intptr_t *v2, intptr_t newv2,
-					intptr_t newv, int cpu);
-
-/**
- * cpu_op_cmpeqv_cmpeqv_storev() - Store if two values are the expected ones
- * @v:		The first value.
- * @expect:	What it has to be.
- * @v2:		The second value.
- * @expect2:	What it has to be.
- * @newv:	What to store in @v.
- * @cpu:	Number of the CPU.
- *
- * Return: As described above: 1 if the first value differs, 2 if the second
- * does.
- */
-int cpu_op_cmpeqv_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t *v2,
-				intptr_t expect2, intptr_t newv, int cpu);
-
-/**
- * cpu_op_cmpeqv_memcpy_storev() - Copy and store if a value is the expected one
- * @v:		The value.
- * @expect:	What it has to be.
- * @dst:	Where to copy to.
- * @src:	Where to copy from.
- * @len:	Length of the copy in bytes, 0 to CPU_OP_DATA_LEN_MAX.
- * @newv:	What to store in @v afterwards.
- * @cpu:	Number of the CPU.
- *
- * Return: As described above.
- */
-int cpu_op_cmpeqv_memcpy_storev(intptr_t *v, intptr_t expect, void *dst,
-				void *src, size_t len, intptr_t newv, int cpu);
-int cpu_op_cmpeqv_memcpy_mb_storev(intptr_t *v, intptr_t expect, void *dst,
-				   void *src, size_t len, intptr_t newv,
-				   int cpu);
-int cpu_op_cmpeqv_memcpy_storev_release(intptr_t *v, intptr_t expect, void *dst,
-					void *src, size_t len, intptr_t newv,
-					int cpu);
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* CPU_OP_H */
