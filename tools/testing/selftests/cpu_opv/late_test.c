@@ -587,7 +587,7 @@ TEST_F_TIMEOUT(late_event, soft_dirty, LONG_TIMEOUT)
 		if (!(page_map(m->p) & PM_SOFT_DIRTY))
 			SKIP(return, "needs CONFIG_MEM_SOFT_DIRTY");
 		/* Else a new mapping is merged with it, which makes it dirty. */
-		ASSERT_EQ(0, madvise(m->start, m->len, MADV_DONTDUMP));
+		ASSERT_EQ(0, madvise(m->p, page_size(), MADV_DONTDUMP));
 		start_one(&self->queued, path,
 			  cpu_op_arithmetic(CPU_ADD_OP, m->p, 1, 8));
 		EXPECT_EQ(0, set_knob(clear_refs, "4"));
