@@ -378,7 +378,7 @@ static void targets(void)
 					 add(counter()) } });
 	bench = many_adds("target", "2 x add 8 in one page", 2, true);
 	vector(&bench);
-	vector(&(struct bench){ "target", "memcpy 64, two pages", .cnt = 1, .vec = {
+	vector(&(struct bench){ "target", "memcpy 64 in two pages", .cnt = 1, .vec = {
 				cpu_op_memcpy(CPU_MEMCPY_OP, page[2], page[3], 64) } });
 	vector(&(struct bench){ "target", "compare 8 + memcpy 64 + store 8", .cnt = 3, .vec = {
 				compare_8(),

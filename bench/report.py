@@ -14,7 +14,7 @@ TARGETS = {
     "compare 8 + store 8": 562,
     "compare that stops + add 8": 750,
     "2 x add 8 in one page": 1350,
-    "memcpy 64, two pages": 1600,
+    "memcpy 64 in two pages": 1600,
     "compare 8 + memcpy 64 + store 8": 3300,
     "16 x add 8 in one page": 2200,
     "compare 4096": 3106,

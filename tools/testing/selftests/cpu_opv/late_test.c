@@ -581,8 +581,11 @@ TEST_F_TIMEOUT(late_event, soft_dirty, LONG_TIMEOUT)
 {
 	const char *clear_refs = "/proc/self/clear_refs";
 	struct memory *m = &self->m;
+	int path = 0, nr_late = 0;
 
-	for (enum path path = 0; path < NR_PATHS; path++) {
+	while (path < NR_PATHS) {
+		bool was_queued;
+
 		ASSERT_EQ(0, memory_create(m, map_anon));
 		if (!(page_map(m->p) & PM_SOFT_DIRTY))
 			SKIP(return, "needs CONFIG_MEM_SOFT_DIRTY");
@@ -591,14 +594,24 @@ TEST_F_TIMEOUT(late_event, soft_dirty, LONG_TIMEOUT)
 		start_one(&self->queued, path,
 			  cpu_op_arithmetic(CPU_ADD_OP, m->p, 1, 8));
 		EXPECT_EQ(0, set_knob(clear_refs, "4"));
-		EXPECT_EQ(VALUE, *m->p);
-		EXPECT_FALSE(page_map(m->p) & PM_SOFT_DIRTY);
-		EXPECT_TRUE(is_queued(&self->queued));
+		/* That looks at all memory, which can take long. */
+		was_queued = is_queued(&self->queued);
+		if (was_queued) {
+			EXPECT_EQ(VALUE, *m->p);
+			EXPECT_FALSE(page_map(m->p) & PM_SOFT_DIRTY);
+		}
 		let_run(&self->queued);
 		EXPECT_EQ(0, join_queued(&self->queued));
-		EXPECT_EQ(VALUE + 1, *m->p);
-		EXPECT_TRUE(page_map(m->p) & PM_SOFT_DIRTY) {
-			TH_LOG("path %s", path_names[path]);
+		if (was_queued) {
+			EXPECT_EQ(VALUE + 1, *m->p);
+			EXPECT_TRUE(page_map(m->p) & PM_SOFT_DIRTY) {
+				TH_LOG("path %s", path_names[path]);
+			}
+			path++;
+		} else {
+			ASSERT_LT(++nr_late, 20) {
+				TH_LOG("it never queues for long enough");
+			}
 		}
 		memory_destroy(m);
 	}
