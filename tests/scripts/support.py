@@ -99,7 +99,7 @@ class ProjectTest(unittest.TestCase):
         """Runs @command in the project, and returns what came of it."""
         environment = self.environment | {name: str(value) for name, value in variables.items()}
         process = subprocess.run([str(word) for word in command], cwd=cwd or self.root, env=environment, text=True,
-                                 stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False, user=user)
+                                 stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False, user=user)
         return Result(process)
 
     def script(self, name, *arguments, **variables):
