@@ -25,7 +25,7 @@
  * counts.  Who has to wait for a queued caller has to in each of them.
  */
 #define NR_ATTEMPTS	2
-#define MAX_RATIO	4
+#define MAX_RATIO	3
 #define NOISE_SECONDS	0.15
 
 /* How long to wait for what happens soon. */
