@@ -317,7 +317,7 @@ FIXTURE_SETUP(refused)
 {
 	if (geteuid())
 		SKIP(return, "needs root");
-	if (access(KNOB, F_OK))
+	if (access(UFFD_KNOB, F_OK))
 		SKIP(return, "needs CONFIG_USERFAULTFD");
 	ASSERT_EQ(0, memory_create(&self->m, MISSING, variant->flags,
 				   variant->features));
