@@ -783,6 +783,9 @@ impl Ops {
     /// If a word has the expected value, stores a value in another word of the CPU, and then one in
     /// the first. Another CPU that sees the second store sees the first.
     ///
+    /// The first store does not count until the second is made: a sequence that is aborted between
+    /// the two leaves it behind, and the operation is tried again.
+    ///
     /// # Examples
     ///
     /// ```

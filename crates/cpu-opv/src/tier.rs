@@ -52,7 +52,8 @@
 //!   their handlers must not come here if the fault is in an operand.
 //! - A fork copies the memory page by page while other threads run, which would tear an operation
 //!   apart whose stores are in two pages. So the gate is closed meanwhile, and the child finds all
-//!   data as they are between two operations.
+//!   data as they are between two operations, or as an aborted sequence has left them: with what it
+//!   stores before its commit, which does not count without that.
 //!
 //! All that is about the threads of one process. Sequences of another process do not look at this
 //! gate, and no membarrier reaches them. So data that processes share are worked on by sequences
