@@ -774,6 +774,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_an_operation_is_a_vector() -> Result<(), Invalid> {
+        let raw = [sized(ADD, 1), sized(ADD, 2), sized(ADD, 4)];
+        let vector = Vector::new(&raw)?;
+
+        for index in 0..raw.len() {
+            let behind = vector.after(index);
+            assert_eq!((index, behind.len()), (index, raw.len() - index - 1));
+            assert!(behind.ops().eq(vector.ops().skip(index + 1)));
+        }
+        assert_eq!(vector.after(usize::MAX - 1).len(), 0);
+        Ok(())
+    }
+
+    #[test]
     fn integers_are_laid_out_as_memory_has_them() {
         let value = A;
         let memory = |width: Width| {
