@@ -375,7 +375,7 @@ pub struct MappedPage<'a> {
 impl MappedPage<'_> {
     /// Returns the address of the page in the kernel.
     ///
-    /// It is valid for [`PAGE_SIZE`] bytes, and by the current task only. User space and other CPUs
+    /// It is valid for [`PAGE_SIZE`](crate::page::PAGE_SIZE) bytes, and by the current task only. User space and other CPUs
     /// may load from and store to the memory at any time, so that there must never be a reference
     /// to it.
     #[inline]
@@ -452,7 +452,8 @@ fn make_anon(mm: &MmWithUser, addr: usize, is_zero: bool) -> Result {
     let map = mm.mmap_read_lock_killable()?;
     let flags = map.vma_lookup(addr).ok_or(EFAULT)?.flags();
 
-    if !is_private_writable(flags) && !(is_zero && flags & flags::SHARED == 0) {
+    let is_private = flags & flags::SHARED == 0;
+    if !is_private || !(is_zero || is_private_writable(flags)) {
         return Ok(());
     }
 
