@@ -714,6 +714,7 @@ TEST_F_TIMEOUT(queued, hotplug, LONG_TIMEOUT)
 }
 
 #define NR_LOOPERS	4
+#define NR_PLUGS	2
 /* How often the CPU gets busy, each time at another point of their loops. */
 #define NR_TIMES	10
 
@@ -816,8 +817,12 @@ struct loop {
 	bool flip;
 	/* The CPU that is busy. */
 	int busy;
+	/* What another thread has begun before it is. */
+	int (*begun)(void);
 	double (*time)(struct __test_metadata *_metadata);
 };
+
+static struct other begun;
 
 /* The longest that it takes. */
 static double time_loop(struct __test_metadata *_metadata, const void *arg,
@@ -832,6 +837,8 @@ static double time_loop(struct __test_metadata *_metadata, const void *arg,
 	for (int i = 0; i < NR_TIMES && worst < BUSY_SECONDS / 2; i++) {
 		double seconds;
 
+		begun = (struct other) { .act = loop->begun };
+		start_other(_metadata, &begun);
 		ASSERT_EQ(0, in_helper(start_crowd));
 		seconds = loop->time(_metadata);
 		worst = MAX(worst, seconds);
@@ -878,6 +885,24 @@ static double time_static_key(struct __test_metadata *_metadata)
 	} while (!__atomic_load_n(&other.done, __ATOMIC_ACQUIRE));
 	join_other(_metadata, &other);
 	return worst;
+}
+
+/* So often that it is not over when the CPU is busy. */
+static int plug_often(void)
+{
+	int ret = 0;
+
+	for (int i = 0; i < NR_PLUGS && !ret; i++)
+		ret = plug_spare();
+	return ret;
+}
+
+static double time_rest(struct __test_metadata *_metadata)
+{
+	uint64_t start = now_ns();
+
+	join_other(_metadata, &begun);
+	return (now_ns() - start) / 1e9;
 }
 
 FIXTURE(looping)
@@ -956,6 +981,22 @@ TEST_F_TIMEOUT(looping, offline, LONG_TIMEOUT)
 		.what = "another CPU goes down and comes up",
 		.busy = HOME,
 		.time = time_plug,
+	});
+}
+
+/*
+ * The kernel hands the hotplug lock to those who wait for it, whether they get to
+ * run or not.  So a caller must not wait for it in that way.
+ */
+TEST_F_TIMEOUT(looping, offline_meanwhile, LONG_TIMEOUT)
+{
+	ASSERT_EQ(0, take_target_down());
+	compare_loop(_metadata, &(struct loop) {
+		.who = "SCHED_IDLE, for an offline CPU",
+		.what = "another CPU has begun to go down and come up",
+		.busy = HOME,
+		.begun = plug_often,
+		.time = time_rest,
 	});
 }
 
