@@ -3,11 +3,6 @@
 #include <linux/cpuhplock.h>
 #include <linux/cpumask.h>
 
-__rust_helper void rust_helper_cpus_read_lock(void)
-{
-	cpus_read_lock();
-}
-
 __rust_helper int rust_helper_cpus_read_trylock(void)
 {
 	return cpus_read_trylock();

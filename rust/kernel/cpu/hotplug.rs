@@ -19,22 +19,13 @@ use crate::{
 #[must_use = "CPUs come and go again when the guard is dropped"]
 pub struct ReadGuard(NotThreadSafe);
 
-/// Keeps CPUs from going online or offline until the guard is dropped.
-///
-/// Context: Process context. May sleep, for as long as a CPU takes to come or go. Must not be
-/// called with migration disabled: a CPU that goes offline waits for the tasks that cannot leave
-/// it.
-#[inline]
-pub fn read_lock() -> ReadGuard {
-    // SAFETY: An FFI call with no additional requirements.
-    unsafe { bindings::cpus_read_lock() };
-    // INVARIANT: The lock was just acquired.
-    ReadGuard(NotThreadSafe)
-}
-
 /// Keeps CPUs from going online or offline until the guard is dropped, unless one is about to.
 ///
-/// Context: Any. Does not sleep.
+/// There is no way to wait for it: a reader that sleeps is given the lock before it runs, and keeps
+/// it until it has its turn.
+///
+/// Context: Any. Does not sleep. Preemption should be disabled, so that others do not wait for the
+/// task to have its turn.
 #[inline]
 pub fn try_read_lock() -> Option<ReadGuard> {
     // SAFETY: An FFI call with no additional requirements.

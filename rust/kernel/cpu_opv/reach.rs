@@ -82,7 +82,7 @@ fn reach_other(cpu: CpuId) -> Result<Reached> {
     }
 }
 
-/// Makes what follows atomic on a CPU that is offline. Returns nothing if it no longer is.
+/// Makes what follows atomic on a CPU that is offline. Returns nothing if it may no longer be.
 ///
 /// The affinity of the task is of no consequence: nothing runs there, and the kernel takes such a
 /// CPU away from tasks by itself.
@@ -90,10 +90,8 @@ fn reach_offline(cpu: CpuId) -> Result<Option<Reached>> {
     while !current!().fatal_signal_pending() {
         let preempt = preempt::disable();
         let Some(hotplug) = hotplug::try_read_lock() else {
-            // A CPU comes or goes. Wait for that with preemption enabled.
-            drop(preempt);
-            drop(hotplug::read_lock());
-            continue;
+            // A CPU comes or goes: look again, which waits for that.
+            return Ok(None);
         };
 
         if hotplug.is_online(cpu) {

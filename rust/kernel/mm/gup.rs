@@ -375,7 +375,7 @@ pub struct MappedPage<'a> {
 impl MappedPage<'_> {
     /// Returns the address of the page in the kernel.
     ///
-    /// It is valid for [`PAGE_SIZE`](crate::page::PAGE_SIZE) bytes, and by the current task only. User space and other CPUs
+    /// It is valid for the size of a page, and by the current task only. User space and other CPUs
     /// may load from and store to the memory at any time, so that there must never be a reference
     /// to it.
     #[inline]
