@@ -76,6 +76,7 @@ impl<'a> Pinned<'a> {
         if !self.plan.reads().is_empty() {
             self.pins_reads = self.pins_reads || !self.preload(vector)?;
             if self.pins_reads {
+                self.preloaded = None;
                 pin_list(self.plan.reads(), Access::Read, &mut self.pages)?;
             }
         }
@@ -148,10 +149,7 @@ impl<'a> Pinned<'a> {
         match result {
             Ok(()) => Ok(true),
             Err(NotPreloaded::NotPresent) => Err(Miss),
-            Err(NotPreloaded::Part) => {
-                self.preloaded = None;
-                Ok(false)
-            }
+            Err(NotPreloaded::Part) => Ok(false),
         }
     }
 
