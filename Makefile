@@ -104,16 +104,19 @@ script-test:
 host-test: tools
 	@scripts/host-test
 
-crate-test: tools
+crate-test:
+	@scripts/tools library
 	@scripts/crate-test
 
 crate-guest: kernel
 	@scripts/crate-test --guest
 
-lib-bench: tools
+lib-bench:
+	@scripts/tools library
 	@scripts/crate-test --bench
 
-install-lib: tools
+install-lib:
+	@scripts/tools library
 	@scripts/install-lib
 
 coverage:
@@ -123,16 +126,18 @@ coverage:
 rust-analyzer: series
 	@scripts/rust-analyzer
 
-model: tools
+model:
+	@scripts/tools model
 	@scripts/model
 
 abi-test: series
 	@scripts/abi-test
 
-lint: tools
+lint:
+	@scripts/tools lint
 	@scripts/lint
 
-check: plan-check tools
+check: plan-check
 	@scripts/check
 
 bench:
@@ -144,7 +149,7 @@ bench:
 patches: tools
 	@scripts/patches export
 
-patches-check: plan-check tools
+patches-check: plan-check
 	@scripts/patches check $(if $(UPSTREAM),upstream)
 
 each-patch: series

@@ -19,6 +19,8 @@ class CheckTest(ProjectTest):
             self.stand_in(name)
         self.stand_in("script-test", results="script-test", lines="passed script a")
         self.stand_in("host-test", results="host-test", lines="passed host a")
+        self.stand_in("model", results="model", lines="passed model a")
+        self.crate_test()
         self.stand_in("abi-test", results="abi-test-linux-$BASE", lines="passed ABI a")
         self.stand_in("lint", results="lint-linux-$BASE", lines="passed lint a")
         self.kselftest()
@@ -33,6 +35,15 @@ class CheckTest(ProjectTest):
         lines = "\n".join(["passed kselftest one", "passed kselftest three", *more])
         self.stand_in("kselftest", results="kselftest-$BASE-$FLAVOUR", lines=lines)
 
+    def crate_test(self, lines="passed crate a", guest_lines="passed library a"):
+        """The library, which is tested on the host and, with --guest, in the guest."""
+        self.stand_in("crate-test", f"""
+            case $1 in
+            --guest) echo "{guest_lines}" >{self.root}/build/log/crate-guest-$BASE-$FLAVOUR.results ;;
+            *) echo "{lines}" >{self.root}/build/log/crate-test.results ;;
+            esac
+            """)
+
     def check(self, **variables):
         (self.root / "build/log").mkdir(parents=True, exist_ok=True)
         return self.script("check", **variables)
@@ -45,18 +56,18 @@ class Summary(CheckTest):
     def test_all_passed(self):
         result = self.check(BASE="7.2")
         self.assert_status(0, result)
-        self.assertEqual("10 passed, 0 failed, 0 skipped", result.out.splitlines()[-1])
+        self.assertEqual("13 passed, 0 failed, 0 skipped", result.out.splitlines()[-1])
 
     def test_table(self):
         result = self.check(BASES="7.2 6.12 7.2:debug")
         self.assert_status(0, result)
         self.assertRegex(result.out, re.compile(r"""
 base     architecture  flavour   passed  failed  skipped  minutes
--        host          -              2       0        0     \d:\d\d
-7\.2      x86_64        run            8       0        0     \d:\d\d
-6\.12     x86_64        run            8       0        0     \d:\d\d
-7\.2      x86_64        debug          4       0        0     \d:\d\d
-22 passed, 0 failed, 0 skipped
+-        host          -              4       0        0     \d:\d\d
+7\.2      x86_64        run            9       0        0     \d:\d\d
+6\.12     x86_64        run            9       0        0     \d:\d\d
+7\.2      x86_64        debug          5       0        0     \d:\d\d
+27 passed, 0 failed, 0 skipped
 """.lstrip("\n") + r"\Z"))
 
     def test_failure_of_a_program(self):
@@ -64,7 +75,7 @@ base     architecture  flavour   passed  failed  skipped  minutes
         result = self.check(BASE="7.2")
         self.assert_status(1, result)
         self.assertIn("failed: 7.2: kselftest two: ended with status 1\n", result.out)
-        self.assertEqual("10 passed, 1 failed, 0 skipped", result.out.splitlines()[-1])
+        self.assertEqual("13 passed, 1 failed, 0 skipped", result.out.splitlines()[-1])
 
     def test_failure_of_a_step(self):
         self.stand_in("demo", "exit 1")
@@ -77,7 +88,7 @@ base     architecture  flavour   passed  failed  skipped  minutes
         result = self.check(BASE="7.2")
         self.assert_status(0, result)
         self.assertIn("skipped: 7.2: kselftest two: no such CPU here\n", result.out)
-        self.assertEqual("10 passed, 0 failed, 1 skipped", result.out.splitlines()[-1])
+        self.assertEqual("13 passed, 0 failed, 1 skipped", result.out.splitlines()[-1])
 
     def test_skip_that_is_not_expected(self):
         for skip in ("kselftest two: no memory", "kselftest two"):
@@ -101,12 +112,12 @@ base     architecture  flavour   passed  failed  skipped  minutes
         self.assertEqual([], self.called("kernel"))
 
     def test_no_results(self):
-        for name in ("script-test", "host-test", "abi-test", "lint", "kselftest"):
+        for name in ("script-test", "host-test", "crate-test", "model", "abi-test", "lint", "kselftest"):
             self.stand_in(name, results="none", lines="")
         result = self.check(BASE="7.2")
         self.assert_status(1, result)
         self.assertIn("failed: 7.2: kselftest-7.2-run.results: there are no results\n", result.out)
-        self.assertEqual("4 passed, 5 failed, 0 skipped", result.out.splitlines()[-1])
+        self.assertEqual("4 passed, 8 failed, 0 skipped", result.out.splitlines()[-1])
 
 
 class Bases(CheckTest):

@@ -5,7 +5,7 @@ import shlex
 
 from support import ProjectTest, write
 
-DEBIAN = """ca-certificates git gcc libc6-dev make flex bison bc perl patch cpio kmod rsync xz-utils ccache shellcheck
+DEBIAN = """ca-certificates git gcc libc6-dev make flex bison bc perl patch cpio kmod rsync xz-utils ccache
     curl gpg dirmngr gpgv iproute2 qemu-system-x86 file udev e2fsprogs libelf-dev libssl-dev gcc-multilib""".split()
 RUST = "rustc rust-src rustfmt rust-clippy cargo".split()
 
@@ -64,6 +64,9 @@ class Debian(ToolsTest):
     def test_groups(self):
         self.candidates(rustc="1.85.0", clang_19="1:19", lld_19="1:19")
         self.assertEqual([*self.INSTALL, *DEBIAN, "gnuplot-nox", *RUST, *llvm(19)], self.command("bench"))
+        self.assertEqual([*self.INSTALL, *DEBIAN, "shellcheck", "spin", *RUST, *llvm(19)], self.command("model", "lint"))
+        self.assertEqual([*self.INSTALL, *DEBIAN, "g++", "pkgconf", "cbindgen", "cargo-c", "mandoc", "groff", *RUST, *llvm(19)],
+                         self.command("library"))
         self.environment["FLAVOUR"] = "scx"
         self.assertEqual([*self.INSTALL, *DEBIAN, "dwarves", "zlib1g-dev", *RUST, *llvm(19)], self.command())
 
@@ -127,8 +130,12 @@ class Debian(ToolsTest):
         self.assertIn("LLVM=-19\n", (self.root / "build/tools/env").read_text())
         self.assertIn("rustc 1.85.0, gcc 14.2.0, clang 19.1.7, bindgen 0.71.1, QEMU emulator version 10.0.2, virtme-ng 1.42", result.err)
 
-        # A second time nothing is looked for.
+        # A second time nothing is looked for, unless for more; and then no longer for that either.
         self.assertEqual("", self.tools().err)
+        self.stub("spin")
+        self.assertIn("looking for the tools", self.tools("model").err)
+        for groups in ([], ["model"]):
+            self.assertEqual("", self.tools(*groups).err)
 
     def test_root_cannot_read_the_lists(self):
         self.user(0)
@@ -170,7 +177,7 @@ class Fedora(ToolsTest):
 
     def test_command(self):
         self.assertEqual("""sudo dnf install ca-certificates git gcc glibc-devel make flex bison bc perl patch cpio kmod rsync xz
-            ccache ShellCheck curl gnupg2 iproute qemu-system-x86 file systemd-udev e2fsprogs elfutils-libelf-devel
+            ccache curl gnupg2 iproute qemu-system-x86 file systemd-udev e2fsprogs elfutils-libelf-devel
             openssl-devel glibc-devel.i686 glibc-static.i686 libgcc.i686 rust rust-src rustfmt clippy cargo clang lld llvm
             clang-libs""".split(), self.command())
 
@@ -188,7 +195,7 @@ class Arch(ToolsTest):
 
     def test_command(self):
         self.assertEqual("""sudo pacman -S --needed ca-certificates git gcc glibc make flex bison bc perl patch cpio kmod rsync xz
-            ccache shellcheck curl gnupg iproute2 qemu-system-x86 file systemd e2fsprogs libelf openssl lib32-gcc-libs
+            ccache curl gnupg iproute2 qemu-system-x86 file systemd e2fsprogs libelf openssl lib32-gcc-libs
             rust rust-src clang lld llvm""".split(), self.command())
 
 
