@@ -278,6 +278,14 @@ static void measure(const struct bench *bench, const char *way)
 	fflush(stdout);
 }
 
+static void measure_anywhere(const struct bench *bench, const char *way)
+{
+	struct bench anywhere = *bench;
+
+	anywhere.migrates = true;
+	measure(&anywhere, way);
+}
+
 static bool profiling;
 
 static void profile(const struct bench *bench, const char *way)
@@ -484,6 +492,210 @@ static void targets(void)
 	vector(&bench);
 }
 
+/*
+ * What programs do.  The head of a list is page[5], its first node is page[7],
+ * and the node behind that one is the same, so that a list stays as it is.  A
+ * ring has its tail and its first elements in page[8].
+ */
+
+static struct cpu_op compare_head(void)
+{
+	return cpu_op_compare(CPU_COMPARE_EQ_OP, page[5], page[1] + 64, 8);
+}
+
+static struct bench ring_push(const char *name, int len, bool one_page)
+{
+	char *tail = page[8], *element = one_page ? tail + 64 : page[9] + 64;
+
+	return (struct bench){ "program", name, len, .cnt = 3, .vec = {
+		cpu_op_compare(CPU_COMPARE_EQ_OP, tail, page[1] + 128, 8),
+		cpu_op_memcpy(CPU_MEMCPY_OP, element, page[1] + 256, len),
+		cpu_op_memcpy(CPU_MEMCPY_RELEASE_OP, tail, page[1] + 136, 8),
+	} };
+}
+
+/* Takes the counter of each CPU, and leaves zero, a CPU a call. */
+static long call_drain(const struct bench *bench)
+{
+	for (int cpu = 0; cpu < bench->x; cpu++) {
+		long ret = syscall(nr_cpu_opv, bench->vec, bench->cnt, cpu, 0);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* The same with the affinity mask. */
+static long call_drain_setaffinity(const struct bench *bench)
+{
+	for (int cpu = 0; cpu < bench->x; cpu++) {
+		run_on(cpu, cpu);
+		while (rseq_addv(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID, counter(),
+				 0, cpu))
+			continue;
+	}
+	run_on(0, 0);
+	return 0;
+}
+
+/* A lock that sleeps, as a program without the call has one for each list. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static long call_mutex_pop(const struct bench *bench)
+{
+	long **head = (long **)page[5];
+
+	(void)bench;
+	pthread_mutex_lock(&mutex);
+	*(long *volatile *)head = *(long **)*head;
+	pthread_mutex_unlock(&mutex);
+	return 0;
+}
+
+static long call_mutex_ring(const struct bench *bench)
+{
+	char *element = page[9] + 64;
+
+	pthread_mutex_lock(&mutex);
+	memcpy(element, page[1] + 256, bench->x);
+	__atomic_store_n((long *)page[8], 0, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&mutex);
+	return 0;
+}
+
+static long call_rseq_pop(const struct bench *bench)
+{
+	long *load;
+
+	(void)bench;
+	return rseq_cmpnev_storeoffp_load(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID,
+					  (intptr_t *)page[5], 0, 0,
+					  (intptr_t *)&load, rseq_cpu_start());
+}
+
+static long call_rseq_ring(const struct bench *bench)
+{
+	return rseq_cmpeqv_trymemcpy_storev(RSEQ_MO_RELEASE, RSEQ_PERCPU_CPU_ID,
+					    (intptr_t *)page[8], 0, page[9] + 64,
+					    page[1] + 256, bench->x, 0,
+					    rseq_cpu_start());
+}
+
+static void instead_of(const char *name, int x, const char *way,
+		       long (*call)(const struct bench *bench))
+{
+	if (!profiling)
+		measure(&(struct bench){ "program", name, x, .call = call }, way);
+}
+
+static void programs(void)
+{
+	struct bench bench;
+	int nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	*(char **)page[5] = page[7];
+	*(char **)(page[1] + 64) = page[7];
+	*(char **)page[7] = page[7];
+	*(char **)(page[1] + 72) = page[7];
+
+	vector(&(struct bench){ "program", "list push", .cnt = 2, .only_now = true, .vec = {
+				compare_head(),
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[5], page[1] + 72, 8) } });
+	vector(&(struct bench){ "program", "list pop", .cnt = 2, .only_now = true, .vec = {
+				compare_head(),
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[5], page[7], 8) } });
+	instead_of("list pop", 0, "rseq", call_rseq_pop);
+	instead_of("list pop", 0, "mutex", call_mutex_pop);
+	vector(&(struct bench){ "program", "list pop that misses", .cnt = 2, .expected = 1,
+				.only_now = true, .vec = {
+				cpu_op_compare(CPU_COMPARE_EQ_OP, page[5], page[1], 8),
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[5], page[7], 8) } });
+	vector(&(struct bench){ "program", "list take all", .cnt = 2, .only_now = true, .vec = {
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[1] + 80, page[5], 8),
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[5], page[1] + 72, 8) } });
+	for (int len = 16; len <= 64; len *= 4) {
+		bench = ring_push("ring push in one page", len, true);
+		vector(&bench);
+		bench = ring_push("ring push in two pages", len, false);
+		vector(&bench);
+		instead_of("ring push in two pages", len, "rseq", call_rseq_ring);
+		instead_of("ring push in two pages", len, "mutex", call_mutex_ring);
+	}
+
+	bench = (struct bench){ "program", "drain of all CPUs", nr_cpus, call_drain, .vec = {
+			cpu_op_memcpy(CPU_MEMCPY_OP, page[1] + 80, counter(), 8),
+			cpu_op_memcpy(CPU_MEMCPY_OP, counter(), page[1] + 88, 8) },
+		.cnt = 2, .only_now = true, .calls = 25 };
+	run_on(0, nr_cpus - 1);
+	nr_cpu_opv = __NR_cpu_opv;
+	if (!profiling) {
+		measure_anywhere(&bench, "cpu_opv");
+		bench.call = call_drain_setaffinity;
+		measure(&bench, "sched_setaffinity + rseq");
+	}
+}
+
+/* Several threads call at once, all for one CPU or each for a CPU of its own. */
+
+#define MAX_CALLERS	4
+
+static struct callers {
+	bool own_cpu;
+	int calls;
+	pthread_barrier_t start;
+} callers;
+
+static void *call_repeatedly(void *arg)
+{
+	int cpu = callers.own_cpu ? (long)arg % sysconf(_SC_NPROCESSORS_ONLN) : 0;
+	struct cpu_op op = add(counter());
+
+	pthread_barrier_wait(&callers.start);
+	for (int i = 0; i < callers.calls; i++)
+		if (syscall(__NR_cpu_opv, &op, 1, cpu, 0))
+			die("cpu_opv");
+	pthread_barrier_wait(&callers.start);
+	return NULL;
+}
+
+static void concurrent(const char *name, int nr, bool own_cpu)
+{
+	pthread_t thread[MAX_CALLERS];
+	double cost[ROUNDS_MAX];
+
+	callers.own_cpu = own_cpu;
+	callers.calls = 500;
+	for (int round = 0; round < ROUNDS; round++) {
+		long start;
+
+		pthread_barrier_init(&callers.start, NULL, nr + 1);
+		for (long i = 0; i < nr; i++)
+			if (pthread_create(&thread[i], NULL, call_repeatedly, (void *)i))
+				die("pthread_create");
+		pthread_barrier_wait(&callers.start);
+		start = now();
+		pthread_barrier_wait(&callers.start);
+		cost[round] = (double)(now() - start) / (nr * callers.calls);
+		for (int i = 0; i < nr; i++)
+			pthread_join(thread[i], NULL);
+		pthread_barrier_destroy(&callers.start);
+	}
+	qsort(cost, ROUNDS, sizeof(cost[0]), by_value);
+	printf("callers,%s,%d,cpu_opv,%.0f,%.0f,%.0f\n", name, nr,
+	       cost[ROUNDS / 2], cost[0], cost[ROUNDS - 1]);
+	fflush(stdout);
+}
+
+static void growth_with_callers(void)
+{
+	run_on(0, sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	for (int nr = 1; nr <= MAX_CALLERS; nr *= 2)
+		concurrent("add 8 on one CPU", nr, false);
+	for (int nr = 1; nr <= MAX_CALLERS; nr *= 2)
+		concurrent("add 8 on a CPU each", nr, true);
+}
+
 static void operations(void)
 {
 	char *p = page[0] + 128, *other = page[1] + 128;
@@ -684,6 +896,8 @@ int main(int argc, char **argv)
 	operations();
 	growth();
 	alternatives();
+	programs();
+	growth_with_callers();
 	busy();
 	return 0;
 }

@@ -391,7 +391,8 @@ TEST_F_TIMEOUT(stale, comparison_behind_a_barrier, LONG_TIMEOUT)
 	race.cpu = cpus[1];
 	race.writer_cpu = cpus[0];
 	race.q = (long *)map_pages(1);
-	race_on_path(_metadata, &race, cpus, DIRECT);
+	/* With the most time between pinning the page and comparing it. */
+	race_on_path(_metadata, &race, cpus, PINNED);
 	unmap_pages((char *)race.q, 1);
 }
 
