@@ -27,6 +27,38 @@
 //! holds a pin. Hence pins are taken here only from what the page tables grant at once, and what
 //! they do not grant is made present before, without a pin that lasts.
 //!
+//! # Examples
+//!
+//! ```
+//! use kernel::{
+//!     mm::gup::{
+//!         Access,
+//!         PinnedPages,
+//!         Slot, //
+//!     },
+//!     page::PAGE_SIZE,
+//! };
+//!
+//! /// Loads the first byte of the page in which `addr` lies, if the page is present. The current
+//! /// task has user memory.
+//! fn first_byte(addr: usize) -> Result<u8> {
+//!     let mut slots = [Slot::EMPTY];
+//!     let mut pages = PinnedPages::new(&mut slots);
+//!
+//!     pages.pin(&[addr & !(PAGE_SIZE - 1)], Access::Read)?;
+//!     let page = pages.get(0).ok_or(EFAULT)?;
+//!     // SAFETY: The page is mapped as a whole. Others may write to it, hence the volatile load.
+//!     Ok(page.with_mapped(|start| unsafe { start.read_volatile() }))
+//! }
+//!
+//! let mut slots = [Slot::EMPTY];
+//! let mut pages = PinnedPages::new(&mut slots);
+//! pages.pin(&[], Access::Write)?;
+//! assert!(pages.is_empty() && pages.get(0).is_none());
+//! # let _ = first_byte;
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! C source: [`mm/gup.c`](srctree/mm/gup.c)
 //!
 //! Reference: <https://docs.kernel.org/core-api/pin_user_pages.html>
