@@ -30,7 +30,7 @@ help:
 	@echo '  make mutants         removes each guard of the kernel code in turn, and expects a test to fail'
 	@echo '                       (T="name..." removes only these, see tests/mutants/)'
 	@echo '  make soak MINUTES=n  runs random load of all kinds with CPU hotplug, for n minutes (default: 5)'
-	@echo '  make preemptoff      measures how long vectors disable preemption, in instructions, also during a soak'
+	@echo '  make preemptoff      measures how long vectors keep preemption off, also in a soak, in instructions'
 	@echo '  make script-test     tests the scripts, on toy kernel trees (T="word..." runs only some)'
 	@echo '  make host-test       tests the pure modules on the host'
 	@echo '  make coverage        shows which of their lines these tests run; fails if it is not all'

@@ -36,7 +36,7 @@ die() {
 }
 
 case $ROOT in
-# The kernel's Makefile refuses it as well, much later.
+# The kernel's Makefile would refuse it too, but much later.
 *[[:space:]:]*) die "the kernel cannot be built in a path with a space or a colon: move $ROOT" ;;
 esac
 [ "$ARCH" = x86_64 ] || die "ARCH=$ARCH: only x86_64 kernels can be built and booted so far (unset ARCH if it is merely exported)"
@@ -93,7 +93,7 @@ bases() {
 }
 
 version_of() { # of the kernel tree whose Makefile is read from standard input
-	# Read to the end: a writer that is cut off fails.
+	# Read to the end: the writer would fail if the pipe were closed early.
 	awk -F ' *= *' '$1 == "VERSION" { v = $2 } $1 == "PATCHLEVEL" { print v "." $2 }'
 }
 
@@ -192,8 +192,8 @@ kmake() {
 # shellcheck disable=SC2034 # for bench and preemptoff
 ICOUNT="-icount shift=0,sleep=off -cpu max,-fsrm,-erms"
 
-# build_selftests: builds the self-tests by the kernel's own machinery, and puts them into
-# the directory INSTALL, which is this make's until the script ends.
+# build_selftests: builds the self-tests with the kernel's own build system, and installs them
+# in the directory INSTALL, which stays locked until the script ends.
 build_selftests() {
 	lock "$INSTALL.lock"
 	logged "headers-${OUT##*/}" kmake headers || exit 1
