@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Growth with the number of operations and of bytes: bench.svg and bench.png.
+# Growth with the number of operations and of bytes: bench.svg and bench.png. What the library
+# costs in each tier: library.svg and library.png.
 
 set style line 1 lc rgb '#1f77b4' lw 2 pt 7 ps 0.5
 set style line 2 lc rgb '#2ca02c' lw 2 pt 7 ps 0.5
@@ -32,5 +33,29 @@ do for [format in 'svg png'] {
 	     'bytes-compare-2017.dat' with linespoints ls 3 title '2017, compare', \
 	     'bytes-memcpy-2017.dat' with linespoints ls 4 title '2017, memcpy'
 	unset multiplot
+	unset output
+}
+
+set style data histogram
+set style histogram cluster gap 1
+set style fill solid noborder
+set datafile separator "\t"
+set key top left
+set xrange [*:*]
+set yrange [1:*]
+set logscale y
+set xlabel ''
+set ylabel 'instructions (logarithmic)'
+set xtics rotate by -35 left noenhanced
+set key noenhanced autotitle columnheader
+do for [format in 'svg png'] {
+	if (format eq 'svg') {
+		set terminal svg size 1000,520 background 'white'
+	} else {
+		set terminal pngcairo size 1000,520
+	}
+	set output 'library.'.format
+	plot 'library.dat' using 2:xtic(1) lc rgb '#1f77b4', '' using 3 lc rgb '#2ca02c', \
+	     '' using 4 lc rgb '#ff7f0e', '' using 5 lc rgb '#d62728'
 	unset output
 }

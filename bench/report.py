@@ -33,6 +33,8 @@ PREEMPT_OFF_TARGETS = {"the limit": 2500, "the longest vector": 15000}
 TOLERANCE = 0.03
 # What these rows take is up to the scheduler: they are shown, and not compared.
 NOT_COMPARED = {"busy"}
+# The tiers of the library: what they are called, with what a thread does on its own CPU first.
+TIERS = ("rseq+cpu_opv", "cpu_opv", "rseq+lock", "lock")
 
 
 class Row:
@@ -91,6 +93,30 @@ def ratio(row, other):
     return f"{other.median / row.median:.1f}x" if other and row.median else ""
 
 
+def library(rows, results):
+    """Prints the rows of the library, and writes those of its picture."""
+    names = list(dict.fromkeys(row.name for row in rows.values()
+                               if row.group == "library" and row.way in TIERS))
+    missing = [f"{name}, {way}" for name in names for way in TIERS
+               if ("library", name, 0, way) not in rows]
+    if not names or missing:
+        sys.exit(f"error: rows of the library are missing: {missing or 'all'}")
+    lines = [[name, *(str(rows["library", name, 0, way].median) for way in TIERS)]
+             for name in names]
+    table(["operation", *TIERS], lines)
+    print("What a program could do instead of add:")
+    print()
+    instead = [[row.name, str(row.median), row.spread] for row in rows.values()
+               if row.group == "library" and row.way == "instead"]
+    table(["", "instructions", "spread"], instead)
+    with open(results / "library.dat", "w", encoding="utf-8") as file:
+        file.write("\t".join(["operation", *TIERS]) + "\n")
+        file.writelines("\t".join(f'"{line[0]}"' if i == 0 else cell
+                                  for i, cell in enumerate(line)) + "\n" for line in lines)
+        # One bar each, in the place of the first.
+        file.writelines(f'"{name}"\t{count}\t0\t0\t0\n' for name, count, _ in instead)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--results", type=pathlib.Path, required=True)
@@ -123,7 +149,8 @@ def main():
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["group", "case", "x", "way", "instructions", "min", "max"])
         for row in rows.values():
-            if row.way == "cpu_opv" and row.group not in NOT_COMPARED:
+            ours = row.way in TIERS if row.group == "library" else row.way == "cpu_opv"
+            if ours and row.group not in NOT_COMPARED:
                 out.writerow([*row.key, row.median, row.low, row.high])
 
     def of(group):
@@ -178,6 +205,10 @@ def main():
     table(["call", "way", "instructions", "spread"],
           [[row.name, row.way, str(row.median), row.spread]
            for row in rows.values() if row.group == "busy"])
+
+    print("The library, by what it may use (restartable sequences, the call, the lock):")
+    print()
+    library(rows, args.results)
 
     print("Growth:")
     print()
