@@ -6,6 +6,16 @@ use core::ffi::c_int;
 use core::fmt;
 
 /// Why a vector did not run. Whatever the reason, none of its operations has taken effect.
+///
+/// # Examples
+///
+/// ```
+/// use cpu_opv::Error;
+///
+/// let error = Error::from_errno(libc::EFAULT);
+/// assert_eq!(error, Error::Fault);
+/// assert_eq!(error.errno(), libc::EFAULT);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Error {

@@ -115,6 +115,13 @@ static LOCK_COUNT: AtomicUsize = AtomicUsize::new(0);
 static ABORT_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// What the operations of this process use.
+///
+/// # Examples
+///
+/// ```
+/// let cpu_opv::Tiers { rseq, cpu_opv, .. } = cpu_opv::tiers();
+/// println!("{}, {}", if rseq { "sequences" } else { "no sequences" }, if cpu_opv { "the call" } else { "the lock" });
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Tiers {
@@ -171,6 +178,13 @@ pub fn start() -> Result<Tiers, Error> {
 }
 
 /// How often operations have taken the slower ways. All others were done by one sequence.
+///
+/// # Examples
+///
+/// ```
+/// let cpu_opv::Counts { vectors, locked, aborts, .. } = cpu_opv::counts();
+/// println!("{vectors} vectors, {locked} times the lock, {aborts} sequences aborted");
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Counts {
