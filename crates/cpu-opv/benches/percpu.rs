@@ -111,6 +111,10 @@ fn instead(report: &Report, here: c_int, there: c_int) {
                     shared.0.fetch_add(1, Relaxed);
                 }
             });
+            let before = shared.0.load(Relaxed);
+            while shared.0.load(Relaxed) == before {
+                std::hint::spin_loop();
+            }
             // The fastest run would be one of which the other thread has missed a part.
             let [_, median, _] = spread(
                 &mut || _ = black_box(shared.0.fetch_add(1, Relaxed)),
