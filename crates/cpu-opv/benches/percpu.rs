@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use cpu_opv::{counts, current_cpu, tiers, Link, List, Ops};
+use cpu_opv::{counts, current_cpu, tiers, Link, List, Ops, Tiers};
 
 /// Who measures, and what becomes of it.
 enum Report {
@@ -208,12 +208,14 @@ fn main() {
 
     use_cpus(&[here]);
     if let Some(at) = arguments.iter().position(|argument| argument == "--csv") {
-        let report = Report::Csv(arguments[at + 1].clone());
-        match arguments[at + 1].as_str() {
-            "instead" => instead(&report, here, there),
-            _ => operations(&report, here, there),
+        let (way, Tiers { rseq, cpu_opv, .. }) = (arguments[at + 1].clone(), tiers());
+        let named = (way.contains("rseq"), way.contains("cpu_opv"));
+        let report = Report::Csv(way);
+        if arguments[at + 1] == "instead" {
+            return instead(&report, here, there);
         }
-        return;
+        assert_eq!((rseq, cpu_opv), named, "the tiers are others");
+        return operations(&report, here, there);
     }
 
     let word = AtomicUsize::new(0);
