@@ -56,6 +56,6 @@ do for [format in 'svg png'] {
 	}
 	set output 'library.'.format
 	plot 'library.dat' using 2:xtic(1) lc rgb '#1f77b4', '' using 3 lc rgb '#2ca02c', \
-	     '' using 4 lc rgb '#ff7f0e', '' using 5 lc rgb '#d62728'
+	     '' using 4 lc rgb '#ff7f0e', '' using 5 lc rgb '#d62728', '' using 6 lc rgb '#7f7f7f'
 	unset output
 }

@@ -110,11 +110,10 @@ def library(rows, results):
                if row.group == "library" and row.way == "instead"]
     table(["", "instructions", "spread"], instead)
     with open(results / "library.dat", "w", encoding="utf-8") as file:
-        file.write("\t".join(["operation", *TIERS]) + "\n")
-        file.writelines("\t".join(f'"{line[0]}"' if i == 0 else cell
-                                  for i, cell in enumerate(line)) + "\n" for line in lines)
-        # One bar each, in the place of the first.
-        file.writelines(f'"{name}"\t{count}\t0\t0\t0\n' for name, count, _ in instead)
+        bars = [[*line, "0"] for line in lines]
+        bars += [[name, *("0" for _ in TIERS), count] for name, count, _ in instead]
+        file.writelines("\t".join(f'"{cell}"' if i == 0 else cell for i, cell in enumerate(bar)) + "\n"
+                        for bar in [["operation", *TIERS, "instead"], *bars])
 
 
 def main():
