@@ -13,6 +13,7 @@ endif
 # Where install-lib installs.
 export DESTDIR PREFIX LIBDIR
 .PHONY: crate-test crate-guest lib-bench install-lib
+.PHONY: upstream-tests bench-futex
 .PHONY: plan-run plan-check tools source series script-test host-test model coverage rust-analyzer abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -27,6 +28,8 @@ help:
 	@echo '  make kernel          applies the series and builds the kernel'
 	@echo '  make kselftest       builds the self-tests and runs them in the guest, and KUnit'
 	@echo '                       (T="name..." runs only these programs)'
+	@echo "  make upstream-tests  the kernel's own tests of what the series changes, compared with those of the"
+	@echo '                       kernel without it (T="suite..." runs only these, such as futex)'
 	@echo '  make mutants         removes each guard in turn: a test has to fail then'
 	@echo '                       (T="name..." removes only these of tests/mutants/)'
 	@echo '  make soak MINUTES=n  random load of all kinds with CPU hotplug, for n minutes (default: 5)'
@@ -45,6 +48,7 @@ help:
 	@echo '  make bench           the benchmark: instructions per call; PROFILE=1 also tells where'
 	@echo '                       they go, CHECK=1 fails when a row is worse than bench/baseline.csv,'
 	@echo '                       INLINE_HELPERS=1 builds the kernel with that option (7.2)'
+	@echo '  make bench-futex     what calls of futex() cost, without the series and with it'
 	@echo '  make patches         folds the new files into every series and reprints it'
 	@echo '  make patches-check   fails unless every series yields exactly the files here;'
 	@echo '                       UPSTREAM=1: on the plain upstream source, not on that of the distribution'
@@ -88,6 +92,9 @@ shell:
 
 kselftest: kernel
 	@scripts/kselftest $(T)
+
+upstream-tests: kernel
+	@scripts/upstream-tests $(T)
 
 mutants: kernel
 	@scripts/mutants $(T)
@@ -151,6 +158,9 @@ patches: tools
 
 patches-check: plan-check
 	@scripts/patches check $(if $(UPSTREAM),upstream)
+
+bench-futex: series
+	@scripts/bench-futex
 
 each-patch: series
 	@scripts/each-patch

@@ -115,8 +115,8 @@ use_base() {
 	fi
 	SRC=$BUILD/src/$TREE
 	# What only the benchmark adds to the kernel stays out of the other's tree, and so
-	# do the patches one by one.
-	case $FLAVOUR in bench* | each*) SRC=$SRC-${FLAVOUR%%-*} ;; esac
+	# do the patches one by one, and the kernel without any.
+	case $FLAVOUR in bench* | each* | plain) SRC=$SRC-${FLAVOUR%%-*} ;; esac
 	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
 	if kdir_is_built; then
 		SRC=$(realpath "$KDIR")
@@ -192,14 +192,14 @@ kmake() {
 # shellcheck disable=SC2034 # for bench and preemptoff
 ICOUNT="-icount shift=0,sleep=off -cpu max,-fsrm,-erms"
 
-# build_selftests: builds the self-tests by the kernel's own machinery, and puts them into
-# the directory INSTALL, which is this make's until the script ends.
+# build_selftests: builds the self-tests by the kernel's own machinery, those of cpu_opv or
+# of SELFTESTS, and puts them into the directory INSTALL, which is this make's until the script ends.
 build_selftests() {
 	lock "$INSTALL.lock"
 	logged "headers-${OUT##*/}" kmake headers || exit 1
 	rm -rf "$INSTALL"
 	# The C library's own compiler: clang does not always find the 32-bit one.
-	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS=cpu_opv CC=gcc LLVM= \
+	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS="${SELFTESTS:-cpu_opv}" CC=gcc LLVM= \
 		INSTALL_PATH="$INSTALL" FORCE_TARGETS=1 install || exit 1
 }
 
