@@ -3,7 +3,7 @@
 # `make help` lists what there is. Everything is built under build/.
 
 # What is given here or in the environment goes to the scripts as it is.
-export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK INLINE_HELPERS MINUTES
+export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK SEARCH INLINE_HELPERS MINUTES
 # CONFIG is another name of FLAVOUR.
 ifdef CONFIG
 FLAVOUR := $(CONFIG)
@@ -47,7 +47,8 @@ help:
 	@echo '  make rust-analyzer   lets an editor that opens build/src/linux-N know the Rust code there'
 	@echo '  make bench           the benchmark: instructions per call; PROFILE=1 also tells where'
 	@echo '                       they go, CHECK=1 fails when a row is worse than bench/baseline.csv,'
-	@echo '                       INLINE_HELPERS=1 builds the kernel with that option (7.2)'
+	@echo '                       INLINE_HELPERS=1 builds the kernel with that option (7.2), SEARCH=1'
+	@echo '                       searches for the vector that keeps preemption off for longest'
 	@echo '  make bench-futex     what calls of futex() cost, without the series and with it'
 	@echo '  make patches         folds the new files into every series and reprints it'
 	@echo '  make patches-check   fails unless every series yields exactly the files here;'
