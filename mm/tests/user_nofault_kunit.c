@@ -452,6 +452,7 @@ static void test_read_only(struct kunit *test)
 	u8 byte = 1;
 
 	KUNIT_ASSERT_EQ(test, 0, get_user(byte, ptr));
+	KUNIT_EXPECT_EQ(test, 0, byte);
 	for (int i = 0; i < ARRAY_SIZE(sizes); i++) {
 		if (sizes[i] <= sizeof(long))
 			expect_load(test, ptr, sizes[i], 0, 0);
