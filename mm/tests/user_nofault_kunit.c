@@ -375,8 +375,8 @@ static void test_cmpxchg64(struct kunit *test)
 	if (ret == -EOPNOTSUPP) {
 		KUNIT_EXPECT_FALSE(test, IS_ENABLED(CONFIG_X86_64));
 		KUNIT_EXPECT_FALSE(test, IS_ENABLED(CONFIG_ARM64));
-		KUNIT_EXPECT_FALSE(test, IS_ENABLED(CONFIG_RISCV) &&
-					 IS_ENABLED(CONFIG_64BIT));
+		KUNIT_EXPECT_FALSE(test,
+				   IS_ENABLED(CONFIG_RISCV) && IS_ENABLED(CONFIG_64BIT));
 		expect_unchanged(test, ptr);
 		kunit_skip(test, "this architecture has none of 64 bits");
 	}
@@ -546,7 +546,7 @@ struct racer {
 };
 
 /* Both add 1 to each half, if it is wide. */
-#define WIDE_ONE	(1ULL << 32 | 1)
+#define WIDE_ONE	(BIT_ULL(32) | 1)
 
 static int race_exchange(struct race *race)
 {
@@ -693,4 +693,5 @@ static struct kunit_suite user_nofault_suite = {
 	.init = user_nofault_init,
 	.test_cases = user_nofault_cases,
 };
+
 kunit_test_suite(user_nofault_suite);

@@ -33,8 +33,8 @@ struct thread {
 static pthread_barrier_t start;
 static futex_t word;
 /* Only who has the lock adds to it, so it need not be atomic. */
-static volatile unsigned long counter;
-static volatile bool held;
+static unsigned long counter;
+static bool held;
 
 static bool coin(struct thread *self)
 {
@@ -101,10 +101,9 @@ static void *lock_thread(void *arg)
 
 		if (lock(self, tid))
 			break;
-		other = held;
-		held = true;
-		counter = counter + 1;
-		held = false;
+		other = __atomic_exchange_n(&held, true, __ATOMIC_RELAXED);
+		counter++;
+		__atomic_store_n(&held, false, __ATOMIC_RELAXED);
 		if (other) {
 			self->failure = "another thread had the lock";
 			break;
@@ -135,7 +134,7 @@ static void *add_thread(void *arg)
 				 FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0),
 				 FUTEX_PRIVATE_FLAG) < 0) {
 			fail(self, "FUTEX_WAKE_OP");
-			break;
+			return NULL;
 		} else {
 			self->kernel++;
 		}
