@@ -114,9 +114,9 @@ use_base() {
 		TREE=linux-$BASE
 	fi
 	SRC=$BUILD/src/$TREE
-	# The benchmark's additions to the kernel, and the states between two patches, have
-	# trees of their own.
-	case $FLAVOUR in bench* | each*) SRC=$SRC-${FLAVOUR%%-*} ;; esac
+	# The benchmark's additions to the kernel, the states between two patches, and the kernel
+	# without the series have trees of their own.
+	case $FLAVOUR in bench* | each* | plain) SRC=$SRC-${FLAVOUR%%-*} ;; esac
 	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
 	if kdir_is_built; then
 		SRC=$(realpath "$KDIR")
@@ -192,14 +192,14 @@ kmake() {
 # shellcheck disable=SC2034 # for bench and preemptoff
 ICOUNT="-icount shift=0,sleep=off -cpu max,-fsrm,-erms"
 
-# build_selftests: builds the self-tests with the kernel's own build system, and installs them
-# in the directory INSTALL, which stays locked until the script ends.
+# build_selftests: builds the self-tests with the kernel's own build system, those of cpu_opv or of
+# SELFTESTS, and installs them in the directory INSTALL, which stays locked until the script ends.
 build_selftests() {
 	lock "$INSTALL.lock"
 	logged "headers-${OUT##*/}" kmake headers || exit 1
 	rm -rf "$INSTALL"
 	# The C library's own compiler: clang does not always find the 32-bit one.
-	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS=cpu_opv CC=gcc LLVM= \
+	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS="${SELFTESTS:-cpu_opv}" CC=gcc LLVM= \
 		INSTALL_PATH="$INSTALL" FORCE_TARGETS=1 install || exit 1
 }
 
