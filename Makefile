@@ -2,9 +2,9 @@
 #
 # `make help` lists what there is. Everything is built under build/.
 
-# What is given here or in the environment goes to the scripts as it is.
-export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK INLINE_HELPERS MINUTES
-# CONFIG is another name of FLAVOUR.
+# Variables given here or in the environment are passed to the scripts unchanged.
+export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK SEARCH INLINE_HELPERS MINUTES
+# CONFIG is another name for FLAVOUR.
 ifdef CONFIG
 FLAVOUR := $(CONFIG)
 endif
@@ -20,47 +20,48 @@ export DESTDIR PREFIX LIBDIR
 help:
 	@echo 'cpu_opv: a system call that runs a vector of operations on per-CPU data.'
 	@echo
-	@echo '  make run             everything from nothing, then the demonstration in the guest'
-	@echo '  make check           everything from nothing, then all tests'
-	@echo "  make vm CMD='...'    runs a command in the guest; host files are visible read-only"
-	@echo '  make shell           a shell in the guest'
+	@echo '  make run             builds everything from nothing, then runs the demonstration in the guest'
+	@echo '  make check           builds everything from nothing, then runs all tests'
+	@echo "  make vm CMD='...'    runs a command in the guest, which sees the host's files read-only"
+	@echo '  make shell           starts a shell in the guest'
 	@echo '  make kernel          applies the series and builds the kernel'
-	@echo '  make kselftest       builds the self-tests and runs them in the guest, and KUnit'
+	@echo '  make kselftest       builds the self-tests, runs them in the guest, and reads the results of KUnit'
 	@echo '                       (T="name..." runs only these programs)'
-	@echo '  make mutants         removes each guard in turn: a test has to fail then'
-	@echo '                       (T="name..." removes only these of tests/mutants/)'
-	@echo '  make soak MINUTES=n  random load of all kinds with CPU hotplug, for n minutes (default: 5)'
-	@echo '  make preemptoff      how long vectors disable preemption, in instructions, also under that load'
-	@echo '  make script-test     the scripts tested, on toy kernel trees (T="word..." only some)'
-	@echo '  make host-test       the pure modules tested on the host'
-	@echo '  make coverage        which of their lines these tests run: all, or it fails'
-	@echo '  make model           a model of the arrival on a CPU, checked over all interleavings'
-	@echo '  make crate-test      the library for programs tested on the host; make crate-guest: in the guest'
-	@echo '  make lib-bench       what its operations cost here, in multiples of an atomic addition'
+	@echo '  make mutants         removes each guard of the kernel code in turn, and expects a test to fail'
+	@echo '                       (T="name..." removes only these, see tests/mutants/)'
+	@echo '  make soak MINUTES=n  runs random load of all kinds with CPU hotplug, for n minutes (default: 5)'
+	@echo '  make preemptoff      measures how long vectors keep preemption off, also in a soak, in instructions'
+	@echo '  make script-test     tests the scripts, on toy kernel trees (T="word..." runs only some)'
+	@echo '  make host-test       tests the pure modules on the host'
+	@echo '  make coverage        shows which of their lines these tests run; fails if it is not all'
+	@echo '  make model           checks a model of the arrival on a CPU, over all interleavings'
+	@echo '  make crate-test      tests the library for programs on the host; make crate-guest in the guest'
+	@echo '  make lib-bench       measures its operations on this machine, in multiples of an atomic addition'
 	@echo '  make install-lib     builds the library for C and C++ and installs it (DESTDIR= PREFIX=)'
-	@echo '  make abi-test        the layout of the ABI checked for several targets'
-	@echo '  make lint            rustfmt, shellcheck, checkpatch, kernel-doc; where the kernel is built, too:'
-	@echo '                       clippy, rustdoc, and whether a path leads to a panic'
-	@echo '  make rust-analyzer   lets an editor that opens build/src/linux-N know the Rust code there'
-	@echo '  make bench           the benchmark: instructions per call; PROFILE=1 also tells where'
-	@echo '                       they go, CHECK=1 fails when a row is worse than bench/baseline.csv,'
-	@echo '                       INLINE_HELPERS=1 builds the kernel with that option (7.2)'
+	@echo '  make abi-test        checks the layout of the ABI for several compiler targets'
+	@echo '  make lint            runs rustfmt, shellcheck, checkpatch, kernel-doc, and if the kernel is built:'
+	@echo '                       clippy, rustdoc, and a search for paths to a panic'
+	@echo '  make rust-analyzer   tells an editor that opens build/src/linux-N about the Rust code there'
+	@echo '  make bench           counts the instructions of each call; PROFILE=1 also shows where they go,'
+	@echo '                       CHECK=1 fails if a row is worse than in bench/baseline.csv, INLINE_HELPERS=1'
+	@echo '                       builds the kernel with that option (7.2), SEARCH=1 searches for the'
+	@echo '                       vector that keeps preemption off for longest'
 	@echo '  make patches         folds the new files into every series and reprints it'
 	@echo '  make patches-check   fails unless every series yields exactly the files here;'
-	@echo '                       UPSTREAM=1: on the plain upstream source, not on that of the distribution'
+	@echo '                       UPSTREAM=1 uses the upstream source instead of that of the distribution'
 	@echo '  make each-patch      builds the kernel after each patch of the series'
-	@echo '  make clean           removes what was built, keeps tools, sources and downloads'
+	@echo '  make clean           removes what was built, but keeps tools, sources and downloads'
 	@echo '  make distclean       removes build/'
 	@echo
 	@echo 'Variables:'
 	@echo '  BASE=N         the kernel to use, one of: $(notdir $(wildcard patches/[0-9]*)); default: the newest'
-	@echo '                 whose source can be had'
-	@echo '  KDIR=DIR       your own kernel git tree instead, with the nearest series'
+	@echo '                 whose source is available'
+	@echo '  KDIR=DIR       uses your own kernel git tree instead, with the nearest series'
 	@echo '  FLAVOUR=NAME   the kernel configuration, also CONFIG=; one of: run (the default), debug'
 	@echo '                 (all checks, slow), rt (real-time), dynamic (preemption model chosen at boot),'
-	@echo '                 scx (sched_ext: some self-tests run once more under a scheduler in BPF)'
+	@echo '                 scx (sched_ext: some self-tests run again under a scheduler in BPF)'
 	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
-	@echo '  KARGS="..."    more arguments for the kernel, such as isolcpus=3 nohz_full=3, or preempt=full'
+	@echo '  KARGS="..."    further kernel arguments, such as isolcpus=3 nohz_full=3, or preempt=full'
 
 plan-run plan-check: plan-%:
 	@scripts/plan $*

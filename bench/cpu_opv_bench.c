@@ -10,6 +10,15 @@
  * Usage: cpu_opv_bench            measures all cases, prints CSV
  *        cpu_opv_bench profile    runs each case that has a target, and a few
  *                                 more, between marks for the profiler
+ *        cpu_opv_bench vectors F  runs each vector of a file between such marks
+ *
+ * A vector in a file is a line such as
+ *
+ *   mb 0; add 8 a3+4092; eq 4096 a4+1 s0+17; copy 8 a0+0 p1+8
+ *
+ * Each operand is in a page of anonymous memory (a), of a file that is mapped shared
+ * (s) or private and read-only (p), at an offset; all of it is zero.  "longest.vec" is
+ * what search.py has found.
  */
 
 #define _GNU_SOURCE
@@ -36,7 +45,7 @@
 
 #define PAGE_LEN		4096
 #define NR_PAGES		20
-#define NR_ENDS			62
+#define NR_VECTOR_PAGES		128
 #define ROUNDS			15
 #define ROUNDS_MAX		64
 /* A call that the profiler records is recorded this often. */
@@ -48,8 +57,8 @@
 static char *page[NR_PAGES];
 /* Two pages each, in a row. */
 static char *area[2];
-/* Pages in a row, two for each integer that lies in two. */
-static char *ends;
+/* Memory for vectors that are read, by its kind. */
+static char *memory[128];
 
 static long nr_cpu_opv;
 
@@ -269,6 +278,14 @@ static void measure(const struct bench *bench, const char *way)
 	fflush(stdout);
 }
 
+static void measure_anywhere(const struct bench *bench, const char *way)
+{
+	struct bench anywhere = *bench;
+
+	anywhere.migrates = true;
+	measure(&anywhere, way);
+}
+
 static bool profiling;
 
 static void profile(const struct bench *bench, const char *way)
@@ -344,26 +361,94 @@ static struct bench many_adds(const char *group, const char *name, int n, bool o
 	return bench;
 }
 
-/* The address of the nth integer that starts in one page and ends in another. */
-static char *across(int n)
+static void malformed(const char *line)
 {
-	return ends + (2 * n + 1) * PAGE_LEN - 4;
+	fprintf(stderr, "cpu_opv_bench: this is no vector: %s\n", line);
+	exit(1);
 }
 
-/*
- * The vector that takes longest with preemption disabled, of those that were
- * tried: 62 pages, no two calls of GUP for the same ones, and a barrier in front,
- * so that all of them have to be pinned.
- */
+static void *operand(const char *text, const char *line)
+{
+	unsigned int page, offset;
+	char kind;
+
+	if (sscanf(text, "%c%u+%u", &kind, &page, &offset) != 3 ||
+	    !memory[kind & 127] || page >= NR_VECTOR_PAGES || offset >= PAGE_LEN)
+		malformed(line);
+	return memory[kind & 127] + page * PAGE_LEN + offset;
+}
+
+static struct cpu_op operation(const char *text, const char *line)
+{
+	static const struct {
+		const char *name;
+		int op;
+	} names[] = {
+		{ "eq", CPU_COMPARE_EQ_OP }, { "ne", CPU_COMPARE_NE_OP },
+		{ "copy", CPU_MEMCPY_OP }, { "copyrel", CPU_MEMCPY_RELEASE_OP },
+		{ "add", CPU_ADD_OP }, { "addrel", CPU_ADD_RELEASE_OP },
+		{ "or", CPU_OR_OP }, { "and", CPU_AND_OP }, { "xor", CPU_XOR_OP },
+		{ "shl", CPU_LSHIFT_OP }, { "shr", CPU_RSHIFT_OP },
+	};
+	char name[16], first[32] = "", second[32] = "";
+	unsigned int len;
+	int nr = sscanf(text, "%15s %u %31s %31s", name, &len, first, second);
+
+	if (nr == 2 && !strcmp(name, "mb"))
+		return cpu_op_mb();
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		int op = names[i].op;
+
+		if (strcmp(name, names[i].name) || nr < 3)
+			continue;
+		/* All memory is zero, and stays so. */
+		switch (op) {
+		case CPU_COMPARE_EQ_OP:
+		case CPU_COMPARE_NE_OP:
+			return cpu_op_compare(op, operand(first, line),
+					      operand(second, line), len);
+		case CPU_MEMCPY_OP:
+		case CPU_MEMCPY_RELEASE_OP:
+			return cpu_op_memcpy(op, operand(first, line),
+					     operand(second, line), len);
+		case CPU_ADD_OP:
+		case CPU_ADD_RELEASE_OP:
+			return cpu_op_arithmetic(op, operand(first, line), 0, len);
+		case CPU_LSHIFT_OP:
+		case CPU_RSHIFT_OP:
+			return cpu_op_shift(op, operand(first, line), 0, len);
+		default:
+			return cpu_op_bitwise(op, operand(first, line), 0, len);
+		}
+	}
+	malformed(line);
+	exit(1);
+}
+
+/* Read a vector.  Where a comparison stops it is where it stops. */
+static struct bench vector_of(const char *line)
+{
+	struct bench bench = { "target", "the longest vector", .only_now = true };
+	char *copy = strdup(line), *rest = copy, *text;
+
+	while ((text = strsep(&rest, ";"))) {
+		if (bench.cnt == CPU_OP_VEC_LEN_MAX)
+			malformed(line);
+		bench.vec[bench.cnt++] = operation(text, line);
+	}
+	free(copy);
+	for (int i = bench.cnt - 1; i >= 0; i--)
+		if (bench.vec[i].op == CPU_COMPARE_NE_OP && bench.vec[i].len)
+			bench.expected = 1 + i;
+	return bench;
+}
+
+/* What search.py has found: the longest with preemption disabled. */
 static struct bench longest(void)
 {
-	struct bench bench = { "target", "the longest vector", .cnt = 16, .only_now = true };
-
-	bench.vec[0] = cpu_op_arithmetic(CPU_ADD_RELEASE_OP, across(30), 0, 8);
-	for (int i = 0; i < 15; i++)
-		bench.vec[1 + i] = cpu_op_compare(CPU_COMPARE_EQ_OP, across(2 * i),
-						  across(2 * i + 1), 8);
-	return bench;
+	return vector_of(
+#include "longest.inc"
+	);
 }
 
 static void targets(void)
@@ -405,6 +490,210 @@ static void targets(void)
 	bench.migrates = true;
 	bench.calls = 100;
 	vector(&bench);
+}
+
+/*
+ * What programs do.  The head of a list is page[5], its first node is page[7],
+ * and the node behind that one is the same, so that a list stays as it is.  A
+ * ring has its tail and its first elements in page[8].
+ */
+
+static struct cpu_op compare_head(void)
+{
+	return cpu_op_compare(CPU_COMPARE_EQ_OP, page[5], page[1] + 64, 8);
+}
+
+static struct bench ring_push(const char *name, int len, bool one_page)
+{
+	char *tail = page[8], *element = one_page ? tail + 64 : page[9] + 64;
+
+	return (struct bench){ "program", name, len, .cnt = 3, .vec = {
+		cpu_op_compare(CPU_COMPARE_EQ_OP, tail, page[1] + 128, 8),
+		cpu_op_memcpy(CPU_MEMCPY_OP, element, page[1] + 256, len),
+		cpu_op_memcpy(CPU_MEMCPY_RELEASE_OP, tail, page[1] + 136, 8),
+	} };
+}
+
+/* Takes the counter of each CPU, and leaves zero, a CPU a call. */
+static long call_drain(const struct bench *bench)
+{
+	for (int cpu = 0; cpu < bench->x; cpu++) {
+		long ret = syscall(nr_cpu_opv, bench->vec, bench->cnt, cpu, 0);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* The same with the affinity mask. */
+static long call_drain_setaffinity(const struct bench *bench)
+{
+	for (int cpu = 0; cpu < bench->x; cpu++) {
+		run_on(cpu, cpu);
+		while (rseq_addv(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID, counter(),
+				 0, cpu))
+			continue;
+	}
+	run_on(0, 0);
+	return 0;
+}
+
+/* A lock that sleeps, as a program without the call has one for each list. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static long call_mutex_pop(const struct bench *bench)
+{
+	long **head = (long **)page[5];
+
+	(void)bench;
+	pthread_mutex_lock(&mutex);
+	*(long *volatile *)head = *(long **)*head;
+	pthread_mutex_unlock(&mutex);
+	return 0;
+}
+
+static long call_mutex_ring(const struct bench *bench)
+{
+	char *element = page[9] + 64;
+
+	pthread_mutex_lock(&mutex);
+	memcpy(element, page[1] + 256, bench->x);
+	__atomic_store_n((long *)page[8], 0, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&mutex);
+	return 0;
+}
+
+static long call_rseq_pop(const struct bench *bench)
+{
+	long *load;
+
+	(void)bench;
+	return rseq_cmpnev_storeoffp_load(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID,
+					  (intptr_t *)page[5], 0, 0,
+					  (intptr_t *)&load, rseq_cpu_start());
+}
+
+static long call_rseq_ring(const struct bench *bench)
+{
+	return rseq_cmpeqv_trymemcpy_storev(RSEQ_MO_RELEASE, RSEQ_PERCPU_CPU_ID,
+					    (intptr_t *)page[8], 0, page[9] + 64,
+					    page[1] + 256, bench->x, 0,
+					    rseq_cpu_start());
+}
+
+static void instead_of(const char *name, int x, const char *way,
+		       long (*call)(const struct bench *bench))
+{
+	if (!profiling)
+		measure(&(struct bench){ "program", name, x, .call = call }, way);
+}
+
+static void programs(void)
+{
+	struct bench bench;
+	int nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	*(char **)page[5] = page[7];
+	*(char **)(page[1] + 64) = page[7];
+	*(char **)page[7] = page[7];
+	*(char **)(page[1] + 72) = page[7];
+
+	vector(&(struct bench){ "program", "list push", .cnt = 2, .only_now = true, .vec = {
+				compare_head(),
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[5], page[1] + 72, 8) } });
+	vector(&(struct bench){ "program", "list pop", .cnt = 2, .only_now = true, .vec = {
+				compare_head(),
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[5], page[7], 8) } });
+	instead_of("list pop", 0, "rseq", call_rseq_pop);
+	instead_of("list pop", 0, "mutex", call_mutex_pop);
+	vector(&(struct bench){ "program", "list pop that misses", .cnt = 2, .expected = 1,
+				.only_now = true, .vec = {
+				cpu_op_compare(CPU_COMPARE_EQ_OP, page[5], page[1], 8),
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[5], page[7], 8) } });
+	vector(&(struct bench){ "program", "list take all", .cnt = 2, .only_now = true, .vec = {
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[1] + 80, page[5], 8),
+				cpu_op_memcpy(CPU_MEMCPY_OP, page[5], page[1] + 72, 8) } });
+	for (int len = 16; len <= 64; len *= 4) {
+		bench = ring_push("ring push in one page", len, true);
+		vector(&bench);
+		bench = ring_push("ring push in two pages", len, false);
+		vector(&bench);
+		instead_of("ring push in two pages", len, "rseq", call_rseq_ring);
+		instead_of("ring push in two pages", len, "mutex", call_mutex_ring);
+	}
+
+	bench = (struct bench){ "program", "drain of all CPUs", nr_cpus, call_drain, .vec = {
+			cpu_op_memcpy(CPU_MEMCPY_OP, page[1] + 80, counter(), 8),
+			cpu_op_memcpy(CPU_MEMCPY_OP, counter(), page[1] + 88, 8) },
+		.cnt = 2, .only_now = true, .calls = 25 };
+	run_on(0, nr_cpus - 1);
+	nr_cpu_opv = __NR_cpu_opv;
+	if (!profiling) {
+		measure_anywhere(&bench, "cpu_opv");
+		bench.call = call_drain_setaffinity;
+		measure(&bench, "sched_setaffinity + rseq");
+	}
+}
+
+/* Several threads call at once, all for one CPU or each for a CPU of its own. */
+
+#define MAX_CALLERS	4
+
+static struct callers {
+	bool own_cpu;
+	int calls;
+	pthread_barrier_t start;
+} callers;
+
+static void *call_repeatedly(void *arg)
+{
+	int cpu = callers.own_cpu ? (long)arg % sysconf(_SC_NPROCESSORS_ONLN) : 0;
+	struct cpu_op op = add(counter());
+
+	pthread_barrier_wait(&callers.start);
+	for (int i = 0; i < callers.calls; i++)
+		if (syscall(__NR_cpu_opv, &op, 1, cpu, 0))
+			die("cpu_opv");
+	pthread_barrier_wait(&callers.start);
+	return NULL;
+}
+
+static void concurrent(const char *name, int nr, bool own_cpu)
+{
+	pthread_t thread[MAX_CALLERS];
+	double cost[ROUNDS_MAX];
+
+	callers.own_cpu = own_cpu;
+	callers.calls = 500;
+	for (int round = 0; round < ROUNDS; round++) {
+		long start;
+
+		pthread_barrier_init(&callers.start, NULL, nr + 1);
+		for (long i = 0; i < nr; i++)
+			if (pthread_create(&thread[i], NULL, call_repeatedly, (void *)i))
+				die("pthread_create");
+		pthread_barrier_wait(&callers.start);
+		start = now();
+		pthread_barrier_wait(&callers.start);
+		cost[round] = (double)(now() - start) / (nr * callers.calls);
+		for (int i = 0; i < nr; i++)
+			pthread_join(thread[i], NULL);
+		pthread_barrier_destroy(&callers.start);
+	}
+	qsort(cost, ROUNDS, sizeof(cost[0]), by_value);
+	printf("callers,%s,%d,cpu_opv,%.0f,%.0f,%.0f\n", name, nr,
+	       cost[ROUNDS / 2], cost[0], cost[ROUNDS - 1]);
+	fflush(stdout);
+}
+
+static void growth_with_callers(void)
+{
+	run_on(0, sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	for (int nr = 1; nr <= MAX_CALLERS; nr *= 2)
+		concurrent("add 8 on one CPU", nr, false);
+	for (int nr = 1; nr <= MAX_CALLERS; nr *= 2)
+		concurrent("add 8 on a CPU each", nr, true);
 }
 
 static void operations(void)
@@ -503,9 +792,63 @@ static void busy(void)
 		pthread_join(thread[cpu], NULL);
 }
 
+static void run_vectors(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	char line[4096];
+
+	if (!file)
+		die(path);
+	nr_cpu_opv = __NR_cpu_opv;
+	while (fgets(line, sizeof(line), file)) {
+		struct bench bench = vector_of(line);
+
+		bench.call = call_vector;
+		for (int i = 0; i < 3; i++)
+			call_checked(&bench);
+		for (int round = 0; round < 2; round++) {
+			mark_start();
+			call_checked(&bench);
+			mark_stop();
+		}
+	}
+	fclose(file);
+}
+
+static void *map_zeros(int prot, int flags, int fd, size_t pages)
+{
+	char *p = mmap(NULL, pages * PAGE_LEN, prot, flags, fd, 0);
+
+	if (p == MAP_FAILED)
+		die("mmap");
+	madvise(p, pages * PAGE_LEN, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < pages; i++) {
+		if (prot & PROT_WRITE)
+			p[i * PAGE_LEN] = 0;
+		else
+			*(volatile char *)(p + i * PAGE_LEN);
+	}
+	return p;
+}
+
+/* A page more than asked for: an operand in the last one may go on there. */
+static void map_memory_of_vectors(void)
+{
+	const size_t pages = NR_VECTOR_PAGES + 1;
+	int fd = memfd_create("cpu_opv_bench", 0);
+
+	if (fd < 0 || ftruncate(fd, 2 * pages * PAGE_LEN))
+		die("memfd_create");
+	memory['a'] = map_zeros(PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, pages);
+	memory['s'] = map_zeros(PROT_READ | PROT_WRITE, MAP_SHARED, fd, pages);
+	memory['p'] = map_zeros(PROT_READ, MAP_PRIVATE, fd, pages);
+	close(fd);
+}
+
 static void map_memory(void)
 {
-	const size_t len = (2 * NR_PAGES + 8 + NR_ENDS) * PAGE_LEN;
+	const size_t len = (2 * NR_PAGES + 8) * PAGE_LEN;
 	char *mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (mem == MAP_FAILED)
@@ -515,13 +858,15 @@ static void map_memory(void)
 		page[i] = mem + 2 * i * PAGE_LEN;
 	area[0] = mem + 2 * NR_PAGES * PAGE_LEN;
 	area[1] = area[0] + 3 * PAGE_LEN;
-	ends = mem + (2 * NR_PAGES + 8) * PAGE_LEN;
 	memset(mem, 0, len);
+	map_memory_of_vectors();
 }
 
 int main(int argc, char **argv)
 {
-	profiling = argc > 1 && !strcmp(argv[1], "profile");
+	bool only_vectors = argc > 2 && !strcmp(argv[1], "vectors");
+
+	profiling = only_vectors || (argc > 1 && !strcmp(argv[1], "profile"));
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
 		fprintf(stderr, "cpu_opv_bench: two CPUs are needed\n");
 		return 1;
@@ -541,12 +886,18 @@ int main(int argc, char **argv)
 		printf("clock,%.4f\n", units_per_instruction());
 	}
 
+	if (only_vectors) {
+		run_vectors(argv[2]);
+		return 0;
+	}
 	targets();
 	if (profiling)
 		return 0;
 	operations();
 	growth();
 	alternatives();
+	programs();
+	growth_with_callers();
 	busy();
 	return 0;
 }

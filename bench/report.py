@@ -32,7 +32,21 @@ PREEMPT_OFF_TARGETS = {"the limit": 2500, "the longest vector": 15000}
 # How much worse than the baseline a row may be.
 TOLERANCE = 0.03
 # What these rows take is up to the scheduler: they are shown, and not compared.
-NOT_COMPARED = {"busy"}
+NOT_COMPARED = {"busy", "callers"}
+
+
+# The bars of the picture for a reader of README: what is done, and the rows that do it.
+BESIDE = [
+    ("add 8", [("instead", "add 8", 0, "rseq"), ("instead", "add 8", 0, "a lock for each CPU"),
+               ("target", "add 8", 0, "cpu_opv"), ("instead", "add 8", 0, "plain store + membarrier")]),
+    ("list pop", [("program", "list pop", 0, "rseq"), ("program", "list pop", 0, "mutex"),
+                  ("program", "list pop", 0, "cpu_opv")]),
+    ("ring push, 64 bytes", [("program", "ring push in two pages", 64, "rseq"),
+                             ("program", "ring push in two pages", 64, "mutex"),
+                             ("program", "ring push in two pages", 64, "cpu_opv")]),
+    ("add 8, other CPU", [("target", "add 8 on the other CPU", 0, "cpu_opv"),
+                          ("instead", "add 8 on the other CPU", 0, "2 x sched_setaffinity + rseq")]),
+]
 
 
 class Row:
@@ -166,6 +180,19 @@ def main():
                           f"{row.median / own.median:.2f}x" if own and same else ""])
     table(["for", "way", "instructions", "spread", "of cpu_opv"], lines)
 
+    print("What programs do; a ring has a compare, a copy of x bytes and a store with release semantics:")
+    print()
+    ways = list(dict.fromkeys(row.way for row in rows.values() if row.group == "program"))
+    cases = dict.fromkeys((row.name, row.x) for row in rows.values() if row.group == "program")
+    table(["call", "x", *ways],
+          [[name, str(x or ""), *[str(row.median) if row else "" for row in
+                                  (rows.get(("program", name, x, way)) for way in ways)]] for name, x in cases])
+
+    print("Several callers at once, on two CPUs; instructions of all of them, by the number of calls:")
+    print()
+    table(["call", "callers", "instructions", "spread"],
+          [[row.name, str(row.x), str(row.median), row.spread] for row in rows.values() if row.group == "callers"])
+
     print("Each operation on 8 bytes:")
     print()
     table(["operation", "cpu_opv", "2017", "ratio"],
@@ -194,6 +221,10 @@ def main():
                       encoding="utf-8") as file:
                 file.writelines(f"{x} {y}\n" for x, y in points)
     table(["", "slope", "at zero", "farthest from the line"], lines)
+
+    bars = [(what, key[3], rows[key].median) for what, keys in BESIDE for key in keys if key in rows]
+    with open(args.results / "beside.dat", "w", encoding="utf-8") as file:
+        file.writelines(f"{index}\t{way}\t{value}\t{what}: {way}\n" for index, (what, way, value) in enumerate(bars))
 
     print((args.results / "sizes.txt").read_text(encoding="utf-8"))
     if (args.results / "profile.txt").exists():

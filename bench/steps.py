@@ -100,6 +100,19 @@ class Kernel:
                 value = int(match[2], 0) if match[2] else 1
                 self.preempt[int(line[1], 16)] = value if match[1] in ("inc", "add") else -value
 
+    def preempt_off(self, blocks):
+        """Returns the number of instructions of the longest section with preemption off."""
+        depth = section = longest = 0
+        for addrs, _, same_cpu in blocks:
+            for addr in addrs:
+                if same_cpu and addr in self.preempt:
+                    depth = max(depth + self.preempt[addr], 0)
+                    if not depth:
+                        longest = max(longest, section)
+                        section = 0
+                section += depth > 0 and addr >> 63
+        return longest
+
     @staticmethod
     def path_of(frame):
         """Returns the name of a function. That of an inlined one has no path: its source has."""

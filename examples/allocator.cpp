@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 //
-// What an allocator does: each CPU has a list of free blocks, which its threads push and pop
-// without an atomic instruction. A thread on another CPU takes all of them when memory is short,
-// without stopping that CPU.
+// What an allocator does: each CPU has a list of free blocks. Threads on that CPU push and pop
+// blocks without an atomic instruction. When memory is short, a thread on another CPU takes the
+// whole list, without stopping that CPU.
 //
 //	c++ -std=c++17 allocator.cpp $(pkg-config --cflags --libs libcpu_opv) -lpthread
 
@@ -65,7 +65,7 @@ public:
 		check(percpu_list_push(&lists[cpu].list, node, cpu));
 	}
 
-	// Gives the blocks of any CPU back.
+	// Frees the blocks of any CPU.
 	void drain(int cpu)
 	{
 		percpu_list_node *node = nullptr;

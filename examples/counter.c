@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * A counter of a part for every CPU, which many threads add to and another one
- * drains.
+ * A counter with a part for every CPU.  Many threads add to it, and another one
+ * drains it.
  *
  *	cc counter.c $(pkg-config --cflags --libs libcpu_opv) -lpthread
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! A counter of a part for every CPU, which many threads add to and another one drains.
+//! A counter with a part for every CPU. Many threads add to it, and another one drains it.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -17,7 +17,7 @@ fn main() -> Result<(), Error> {
         let reporter = scope.spawn(|| {
             let mut sum = 0;
             while !stop.load(Relaxed) {
-                // What is added meanwhile is in this sum or in the next one.
+                // Whatever is added meanwhile is in this sum or in the next one.
                 sum += requests.drain()?;
             }
             Ok(sum)

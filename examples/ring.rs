@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! What a tracer does: each CPU has a ring buffer in memory that processes share. One process
-//! writes records, another takes them, from the CPUs' buffers as well that it does not run on.
+//! writes records. Another one takes them from the buffers of all CPUs.
 //!
 //! Only cpu_opv() makes that possible. A lock would have to stop the restartable sequences of the
-//! other process, and membarrier() reaches those of one process only.
+//! other process, and membarrier() only reaches those of its own process.
 
 use std::process::exit;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -30,8 +30,8 @@ fn share<T>(value: T) -> &'static T {
         libc::PROT_READ | libc::PROT_WRITE,
         libc::MAP_SHARED | libc::MAP_ANONYMOUS,
     );
-    // SAFETY: It is new memory of that size, which stays for ever. Both processes run this program,
-    // so that a record means the same to them.
+    // SAFETY: It is new memory of that size, which is never unmapped. Both processes run this
+    // program, so a record means the same to both.
     unsafe {
         let memory = libc::mmap(std::ptr::null_mut(), size_of::<T>(), access, flags, -1, 0);
         assert_ne!(memory, libc::MAP_FAILED);
@@ -87,7 +87,7 @@ fn main() -> Result<(), Error> {
         written: share(AtomicUsize::new(0)),
     };
 
-    // SAFETY: There is one thread.
+    // SAFETY: The process has one thread.
     match unsafe { libc::fork() } {
         0 => exit(write_records(&shared).is_err().into()),
         writer => assert!(writer > 0),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * What happens under a debugger: a parent single-steps its child through
- * operations.  Every restartable sequence is aborted, and each operation gets
- * done nevertheless, in a bounded number of steps.
+ * operations.  Every restartable sequence is aborted, yet each operation is
+ * done, in a bounded number of steps.
  *
  *	cc stepping.c $(pkg-config --cflags --libs libcpu_opv)
  */
@@ -19,7 +19,7 @@
 #define OPERATIONS	3
 #define MAX_STEPS	100000
 
-/* Both processes see it; only the child works on it by operations. */
+/* Both processes see it.  Only the child runs operations on it. */
 static struct {
 	intptr_t counter;
 	volatile int done;
@@ -47,7 +47,7 @@ int main(void)
 		perror("mmap");
 		return 1;
 	}
-	/* The choice of the tier is not stepped through. */
+	/* Choose the tier here, so that the child need not be stepped through it. */
 	percpu_current_cpu();
 	child = fork();
 	if (!child) {

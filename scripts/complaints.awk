@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the kernel prints when something is wrong with it. A test makes it lose
-# memory; what started the guest prints to the same log.
+# Recognises what the kernel prints when something is wrong with it. Not counted: the memory
+# failures that a test causes, and messages of virtme-ng's init, which uses the same log.
 
 function is_complaint(line) {
 	if (line ~ /Memory failure: |virtme-ng-init: /)
@@ -9,6 +9,6 @@ function is_complaint(line) {
 	return line ~ /WARNING:|BUG:|BUG |INFO: .*(possible|suspicious|trying to register|task .* blocked|rcu.*detected)|Oops|general protection fault|Kernel panic|KASAN|UBSAN|KCSAN|KFENCE|Call [Tt]race:|Unable to handle kernel|Internal error: |detected stalls|soft lockup|hard LOCKUP|Bad page|corruption|unreferenced object|scheduling while atomic|still has locks held|refcount_t:/
 }
 
-# With only=1 these lines are printed, and the status is 1 if there are none.
+# With only=1, prints these lines, and exits with status 1 if there are none.
 only && is_complaint($0) { print; found = 1 }
 END { if (only) exit !found }

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What all scripts share: where things are, how they speak, how they keep a log.
+# What all scripts share: paths, messages, logs, locks.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$ROOT/build
 LOGDIR=$BUILD/log
 
-# The jobs of `make -j8` are those of the kernel's build. Its flags are not for the makes
-# that run here, which would warn that they have no part in it.
+# `make -j8` sets the number of jobs of the kernel's build. The flags of that make are removed,
+# because the makes that run here would warn that they cannot use its job server.
 [[ " ${MAKEFLAGS:-}" =~ \ -j\ ?([0-9]+) ]] && JOBS=${JOBS:-${BASH_REMATCH[1]}}
 unset MAKEFLAGS MFLAGS MAKELEVEL
-# A hook of git names the repository that it is of.
+# In a git hook these variables name the hook's repository.
 unset GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX GIT_OBJECT_DIRECTORY
 
 JOBS=${JOBS:-$(nproc)}
 FLAVOUR=${FLAVOUR:-run}
 
-# Nothing printed or reprinted may depend on who runs it, or where.
+# Output and reprinted patches must not depend on the user or the place.
 export LC_ALL=C.UTF-8 TZ=UTC
 
 say() { printf '%s\n' "$*" >&2; }
@@ -34,7 +34,7 @@ die() {
 }
 
 case $ROOT in
-# The kernel's Makefile refuses it as well, much later.
+# The kernel's Makefile would refuse it too, but much later.
 *[[:space:]:]*) die "the kernel cannot be built in a path with a space or a colon: move $ROOT" ;;
 esac
 
@@ -67,14 +67,14 @@ minutes() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
 # logged NAME COMMAND...: runs a command with its output in build/log/NAME.log.
-# Says what failed and shows the end of the log when it fails. A COMMAND that
-# prints many lines is followed on the terminal by progress, if PROGRESS names a
-# function that turns the log into a short text.
+# If it fails, names the command and shows the end of the log. If PROGRESS names a
+# function that turns the log into a short text, that text shows the progress on the
+# terminal.
 logged() {
 	local log=$LOGDIR/$1.log start=$SECONDS status=0 pid last=0 text
 	shift
-	# An interrupted script must not leave its command running behind it, nor what
-	# that has started: it is a process group.
+	# An interrupted script must not leave its command running, nor the processes that
+	# the command has started. So the command gets a process group.
 	set -m
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
@@ -98,7 +98,7 @@ logged() {
 	fi
 	[ $status -eq 0 ] && return 0
 	say "failed (status $status): $*"
-	# The first complaint is worth more than the last lines of other jobs.
+	# The first error says more than the last lines of other jobs.
 	grep -n -m 5 -E '(^|[^a-z])(error|Error|ERROR)[:\[]' "$log" >&2 || true
 	say "the last lines of ${log#"$ROOT"/}:"
 	tail -n 25 "$log" >&2
@@ -111,16 +111,16 @@ bases() {
 }
 
 version_of() { # of the kernel tree whose Makefile is read from standard input
-	# Read to the end: a writer that is cut off fails.
+	# Read to the end: the writer would fail if the pipe were closed early.
 	awk -F ' *= *' '$1 == "VERSION" { v = $2 } $1 == "PATCHLEVEL" { print v "." $2 }'
 }
 
-# Is KDIR a tree that has the series and in which the kernel was built? It is used as it is.
+# Does KDIR have the series, and is the kernel built there? Then it is used as it is.
 kdir_is_built() {
 	[ -n "${KDIR:-}" ] && [ -f "$KDIR/$IMAGE" ] && grep -qsx 'CONFIG_CPU_OPV=y' "$KDIR/.config"
 }
 
-# Sets BASE, TREE, SRC and OUT. `source` writes build/base when it had to choose.
+# Sets BASE, TREE, SRC and OUT. If `source` had to choose a base, it has written it to build/base.
 use_base() {
 	if [ -n "${KDIR:-}" ]; then
 		TREE=kdir-$(basename "$(readlink -f "$KDIR")")
@@ -132,8 +132,8 @@ use_base() {
 		TREE=linux-$BASE
 	fi
 	SRC=$BUILD/src/$TREE
-	# What only the benchmark adds to the kernel stays out of the other's tree, and so
-	# do the patches one by one.
+	# The benchmark's additions to the kernel, and the states between two patches, have
+	# trees of their own.
 	case $FLAVOUR in bench* | each*) SRC=$SRC-${FLAVOUR%%-*} ;; esac
 	# x86-64 came first.
 	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
@@ -145,22 +145,22 @@ use_base() {
 	export BASE
 }
 
-# Only what `tools` found is used, by the names that the kernel's Makefile knows.
+# Uses only what `tools` found, under the names that the kernel's Makefile knows.
 use_tools() {
 	[ -f "$BUILD/tools/env" ] || die "the tools have not been looked for yet: run 'make tools'"
 	# shellcheck source=/dev/null
 	. "$BUILD/tools/env"
 	export PATH LLVM LIBCLANG_PATH
 	export CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache}
-	# The compiler lists the headers of each object. Otherwise ccache runs the
-	# preprocessor first to find them, which only costs in a build from nothing.
+	# ccache takes the headers of an object from the compiler's list. Otherwise it would
+	# run the preprocessor first, which costs time in a build from nothing.
 	export CCACHE_DEPEND=1
 	# The same sources give the same kernel.
 	export KBUILD_BUILD_USER=cpu_opv KBUILD_BUILD_HOST=build
 	export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
 }
 
-# Only one make at a time works on a tree, or in an output directory.
+# Only one make at a time may work on a tree, or in an output directory.
 lock() { # lock FILE: held until the script ends
 	mkdir -p "$(dirname "$1")"
 	exec 9>>"$1"
@@ -170,9 +170,9 @@ lock() { # lock FILE: held until the script ends
 	}
 }
 
-# git for the trees under build/: no one's settings and hooks change what it does,
-# and the same series gives the same commits. A KDIR of another user was found safe
-# by that user's settings before (scripts/source).
+# git for the trees under build/. Nobody's settings and hooks affect it, and the same series
+# gives the same commits. If KDIR belongs to another user, scripts/source has already asked
+# git, with this user's settings, whether it is safe.
 kgit() {
 	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
 		GIT_COMMITTER_NAME=cpu_opv GIT_COMMITTER_EMAIL=cpu_opv@localhost \
@@ -180,18 +180,18 @@ kgit() {
 		-c advice.detachedHead=false -c user.name=cpu_opv -c user.email=cpu_opv@localhost "$@"
 }
 
-# project_files PATTERN...: the files of this project that match, but none that git ignores. It needs
-# no repository: there may be none, or one of another user.
+# project_files PATTERN...: the files of this project that match, without those that git ignores.
+# It does not use the project's repository: there may be none, or it may belong to another user.
 project_files() {
 	[ -f "$BUILD/outside/HEAD" ] || kgit init -q --bare "$BUILD/outside"
 	kgit -C "$ROOT" --git-dir="$BUILD/outside" --work-tree="$ROOT" ls-files -o --exclude-standard -- "$@"
 }
 
-# What a build depends on, and whether the kernel that is built is that of the tree as it is.
+# What a build depends on, and whether the built kernel is up to date with the tree.
 kernel_state() {
 	kgit -C "$SRC" rev-parse HEAD
 	cat "$OUT/.config"
-	# Not the groups of tools that were looked for.
+	# Without the line that lists the groups of tools.
 	grep -v '^#' "$BUILD/tools/env"
 	kgit -C "$SRC" status --porcelain
 }
@@ -199,8 +199,8 @@ kernel_is_current() { # kernel_is_current STATE
 	[ "$1" = "$(cat "$OUT/.built" 2>/dev/null)" ] && ! grep -q '^[ MARCDU?!][MD?] ' <<<"$1"
 }
 
-# The C compiler is gcc, which takes two thirds of clang's time. What make bench counts is
-# clang's code, though, and KASAN has Rust with clang alone.
+# The C compiler is gcc, which takes two thirds of clang's time. But `make bench` counts the
+# code of clang, and the kernel supports KASAN together with Rust only with clang.
 kmake() {
 	local compiler=(LLVM= CC="ccache gcc")
 	case $FLAVOUR in bench* | debug) compiler=(LLVM="$LLVM" CC="ccache clang${LLVM/#1/}") ;; esac
@@ -223,14 +223,14 @@ program_compilers() { # sets CC and CC_32
 	esac
 }
 
-# QEMU's options for a guest whose clock counts instructions. Copies are loops of ordinary
-# instructions there, since each byte of a string instruction would count.
+# QEMU's options for a guest whose clock counts instructions. The CPU has no fast string
+# instructions, so the kernel copies by loops: each byte of a string instruction would count.
 # shellcheck disable=SC2034 # for bench and preemptoff
 ICOUNT="-icount shift=0,sleep=off"
 [ "$ARCH" != x86_64 ] || ICOUNT+=" -cpu max,-fsrm,-erms"
 
-# build_selftests: builds the self-tests by the kernel's own machinery, and puts them into
-# the directory INSTALL, which is this make's until the script ends.
+# build_selftests: builds the self-tests with the kernel's own build system, and installs them
+# in the directory INSTALL, which stays locked until the script ends.
 build_selftests() {
 	lock "$INSTALL.lock"
 	logged "headers-${OUT##*/}" kmake headers || exit 1
@@ -247,22 +247,22 @@ build_selftests() {
 		ARCH="$KERNEL_ARCH" "${arguments[@]}" INSTALL_PATH="$INSTALL" FORCE_TARGETS=1 install || exit 1
 }
 
-# guest_results OUTPUT LOG PROGRAM...: what guest-tests printed, and the kernel's log of that
-# guest, as "passed|failed|skipped NAME".
+# guest_results OUTPUT LOG PROGRAM...: turns what guest-tests printed, and the guest's kernel
+# log, into lines "passed|failed|skipped NAME".
 guest_results() {
 	local output=$1 log=$2
 	shift 2
 	awk -v planned_programs="$*" -f "$ROOT/scripts/complaints.awk" -f "$ROOT/scripts/results.awk" "$output" kernel_log=1 "$log"
 }
 
-# complaints LOG: prints what the kernel complains of in it, and succeeds if there is any.
+# complaints LOG: prints the kernel's complaints in it, and succeeds if there are any.
 complaints() {
 	awk -v only=1 -f "$ROOT/scripts/complaints.awk" "$1"
 }
 
-# drop_branch TREE: takes a worktree of KDIR off its branch, and the branch out of
-# KDIR's repository if it is one of ours and has the series alone, which can be
-# applied again. A branch with more is kept.
+# drop_branch TREE: detaches a worktree of KDIR from its branch. If the branch is one of ours
+# and has nothing but the series, which can be applied again, it is deleted from KDIR's
+# repository. A branch with more commits is kept.
 drop_branch() {
 	local branch applied
 	applied=$(kgit -C "$1" rev-parse -q --verify refs/worktree/cpu_opv/applied || true)

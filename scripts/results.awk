@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Makes "passed|failed|skipped NAME" lines of what guest-tests printed, and of the
-# kernel's log of that guest:
+# Turns what guest-tests printed, and that guest's kernel log, into lines
+# "passed|failed|skipped NAME":
 #
 #   awk -v planned_programs="..." -f complaints.awk -f results.awk OUTPUT kernel_log=1 LOG
 
@@ -33,7 +33,7 @@ BEGIN {
 
 { sub(/\r$/, "") }
 
-# The log has the same marks. What comes before the first is of the boot.
+# The log has the same marks. Messages before the first mark come from the boot.
 kernel_log && match($0, /cpu_opv: ##program /) {
 	section = substr($0, RSTART + RLENGTH)
 	sections[++section_count] = section
@@ -79,7 +79,7 @@ $1 == "##done" { done = 1; next }
 
 mode == "program" && plan < 0 && /^1\.\.[0-9]+/ { plan = substr($1, 4) + 0; next }
 mode == "program" && /^(not )?ok / { tap("kselftest " program, $0); next }
-# The results of a suite are indented, its own last line is not.
+# The results of a suite are indented; its summary line is not.
 mode == "kunit" && /^    (not )?ok / {
 	sub(/^ +/, "")
 	tap("KUnit " suite, $0)

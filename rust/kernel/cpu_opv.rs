@@ -121,25 +121,19 @@ fn cpu_opv(vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<Outcome> {
 /// Out of line: its arrays of pages are not on the stack of calls that need none.
 #[inline(never)]
 fn run_pinned(vector: Vector<'_>, cpu: CpuId) -> Result<Outcome> {
+    // Half of the room is for the plan, the other half for the pins.
     let mut few = [0; 2 * plan::INLINE_PAGES];
-    let mut many;
-    let mut room = few.as_mut_slice();
-    let mut is_enough = false;
+    let (pages, mut words) = few.split_at_mut(plan::INLINE_PAGES);
+    let many = &mut KVec::new();
 
-    // One call that is tried twice, rather than two calls: it is put in line then.
-    let (plan, slots) = loop {
-        let (pages, words) = room.split_at_mut(room.len() / 2);
-
-        match Plan::new(vector, user::start, pages) {
-            Err(plan::Error::NeedsRoom) if !is_enough => {
-                many = KVec::from_elem(0, 2 * vector.max_pages(), GFP_KERNEL)?;
-                room = many.as_mut_slice();
-                is_enough = true;
-            }
-            plan => break (plan?, Slot::in_words(words)),
-        }
-    };
-    let mut pinned = Pinned::new(vector, &plan, slots);
+    let plan = Plan::new(vector, user::start, pages, || {
+        let (many, max_pages) = (many, plan::OPERAND_PAGES * vector.nr_operands());
+        *many = KVec::from_elem(0, 2 * max_pages, GFP_KERNEL).ok()?;
+        let (pages, more_words) = many.split_at_mut(max_pages);
+        words = more_words;
+        Some(pages)
+    })?;
+    let mut pinned = Pinned::new(vector, &plan, Slot::in_words(words));
 
     for _ in 0..fault::ATTEMPTS {
         let reached = reach(cpu)?;

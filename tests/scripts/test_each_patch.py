@@ -114,7 +114,7 @@ class Patches(ProjectTest):
         self.stand_in("source", '[ "$BASE" = 6.12 ]')
         result = self.script("patches", "check")
         self.assert_status(0, result)
-        self.assertIn("warning: the series for 7.2 was not looked at: its kernel source cannot be had", result.err)
+        self.assertIn("warning: the series for 7.2 was not checked or reprinted: its kernel source is not available", result.err)
         self.assertEqual("6.12 check\n", result.out)
         self.stand_in("source", "exit 1")
         self.assert_status(1, self.script("patches", "check"))

@@ -201,7 +201,7 @@ class Apply(SeriesTest):
         self.add("init: say what it is", "init/Kconfig")
         result = self.series("apply")
         self.assert_status(0, result)
-        self.assertIn("has commits that patches/7.2 has not: 'make patches' exports them", result.err)
+        self.assertIn("has commits that patches/7.2 does not have: 'make patches' exports them", result.err)
         self.assertEqual("init: say what it is", self.subjects()[-1])
 
     def test_patches_that_were_edited(self):
@@ -235,7 +235,7 @@ class Apply(SeriesTest):
         self.git("-c", "sequence.editor=:", "rebase", "-q", "-i", "--autosquash", series.BASE_REF)
         result = self.series("apply")
         self.assert_status(0, result)
-        self.assertIn("    kernel/toy.c was changed by a commit in build/src/linux-7.2: copied here, its home", result.err)
+        self.assertIn("    kernel/toy.c was changed by a commit in build/src/linux-7.2: copied to its home here", result.err)
         self.assertEqual("/* A better toy. */\n", (self.root / "kernel/toy.c").read_text())
 
     def test_file_that_was_changed_on_both_sides(self):
@@ -387,7 +387,7 @@ class Check(SeriesTest):
         result = self.series("check")
         self.assert_status(1, result)
         self.assertIn("-Subject: [PATCH v9 2/2] kernel: use the toy", result.err)
-        self.assertIn("error: patches/7.2 is not as 'make patches' prints it", result.err)
+        self.assertIn("error: patches/7.2 differs from what 'make patches' prints", result.err)
 
     def test_other_line_numbers_are_no_difference(self):
         tree = self.root / "build/src/upstream-7.2"

@@ -137,7 +137,7 @@ class KernelOrg(SourceTest):
         self.gpg(GREG, keys="")
         result = self.source(BASE="7.2")
         self.assert_status(1, result)
-        self.assertIn("the keys to check linux-7.2.3.tar.xz by could not be fetched", result.err)
+        self.assertIn("the keys to verify linux-7.2.3.tar.xz could not be fetched", result.err)
         self.assertEqual(["curl sha256sums.asc", "gpg keys"], self.called())
 
     def test_signature_of_someone_else(self):
@@ -161,7 +161,7 @@ class KernelOrg(SourceTest):
 
     def test_no_curl(self):
         (self.stubs / "curl").unlink()
-        self.assertIn("    curl or gpg is missing, so kernel.org is not asked: run 'make tools'", self.source(BASE="7.2").err)
+        self.assertIn("    curl or gpg is missing, so kernel.org is not tried: run 'make tools'", self.source(BASE="7.2").err)
 
 
 class FullDisk(SourceTest):
@@ -220,24 +220,24 @@ class Distribution(SourceTest):
     def test_no_package(self):
         result = self.source(BASE="6.12")
         self.assert_status(1, result)
-        self.assertIn("error: the source of Linux 6.12 cannot be had: it is neither in build/cache, nor at kernel.org,", result.err)
+        self.assertIn("error: the source of Linux 6.12 is not available: it is neither in build/cache, nor at kernel.org,", result.err)
 
 
 class Choice(SourceTest):
-    """Without BASE the newest whose source can be had is taken."""
+    """Without BASE the newest whose source is available is taken."""
 
     def test_newest(self):
         self.cached("linux-7.2.1.tar.xz")
         self.cached("linux-6.12.1.tar.xz", version="6.12")
         result = self.source()
-        self.assertIn("BASE=7.2: the newest of 7.2 6.12 whose source can be had", result.err)
+        self.assertIn("BASE=7.2: the newest of 7.2 6.12 whose source is available", result.err)
         self.assertEqual("7.2\n", (self.root / "build/base").read_text())
 
     def test_next_when_the_newest_cannot_be_had(self):
         self.cached("linux-6.12.1.tar.xz", version="6.12")
         result = self.source()
         self.assert_status(0, result)
-        self.assertIn("    the source of 7.2 could not be had; it is looked for again tomorrow, or by: make source BASE=7.2", result.err)
+        self.assertIn("    the source of 7.2 was not available; make tries again tomorrow, or now with: make source BASE=7.2", result.err)
         self.assertEqual("6.12\n", (self.root / "build/base").read_text())
         # On the same day it is not looked for again.
         asked = len(self.called())
@@ -247,7 +247,7 @@ class Choice(SourceTest):
     def test_none(self):
         result = self.source()
         self.assert_status(1, result)
-        self.assertIn("error: no kernel source can be had for any of: 7.2 6.12\n       Give your own tree: make KDIR=/path/to/linux", result.err)
+        self.assertIn("error: no kernel source is available for any of: 7.2 6.12\n       Use your own tree: make KDIR=/path/to/linux", result.err)
 
 
 class Kdir(SourceTest):

@@ -89,8 +89,8 @@ class Lint(ProjectTest):
     def test_without_source(self):
         result = self.script("lint", BASE="7.2")
         self.assert_status(0, result)
-        self.assertIn("    left out, for it needs the kernel's source (make source): kernel-doc, checkpatch\n", result.err)
-        self.assertIn("    left out, for it needs a kernel that is built of the files as they are (make kernel): clippy, no path to a panic, rustdoc\n",
+        self.assertIn("    left out, because the kernel's source is missing (make source): kernel-doc, checkpatch, MAINTAINERS\n", result.err)
+        self.assertIn("    left out, because there is no up-to-date built kernel (make kernel): clippy, no path to a panic, rustdoc\n",
                       result.err)
         self.assertEqual(["passed lint shellcheck", "passed lint python", "passed lint rustfmt"], self.results.read_text().splitlines()[:3])
 

@@ -26,6 +26,24 @@ pub struct ReadGuard(NotThreadSafe);
 ///
 /// Context: Any. Does not sleep. Preemption should be disabled, so that others do not wait for the
 /// task to have its turn.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{
+///     cpu::{
+///         hotplug,
+///         CpuId, //
+///     },
+///     preempt, //
+/// };
+///
+/// let preempt = preempt::disable();
+/// if let Some(guard) = hotplug::try_read_lock() {
+///     assert!(guard.is_online(CpuId::current()));
+/// }
+/// drop(preempt);
+/// ```
 #[inline]
 pub fn try_read_lock() -> Option<ReadGuard> {
     // SAFETY: An FFI call with no additional requirements.

@@ -93,7 +93,7 @@ impl From<plan::Error> for Error {
     fn from(error: plan::Error) -> Self {
         match error {
             plan::Error::OutOfRange(operand) => inaccessible(operand),
-            plan::Error::NeedsRoom => ENOMEM,
+            plan::Error::NoRoom => ENOMEM,
         }
     }
 }

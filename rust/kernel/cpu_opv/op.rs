@@ -12,6 +12,7 @@ use crate::{
     uaccess::nofault::Width,
     uapi, //
 };
+use core::convert::Infallible;
 
 /// The maximum number of operations in a vector.
 pub(super) const VEC_LEN_MAX: usize = uapi::CPU_OP_VEC_LEN_MAX as usize;
@@ -336,10 +337,15 @@ impl<'a> Vector<'a> {
         }
     }
 
-    /// Returns how many pages there can be at most: each operand is in two of them.
-    #[inline]
-    pub(super) fn max_pages(self) -> usize {
-        4 * self.len()
+    /// Returns the number of operands.
+    pub(super) fn nr_operands(self) -> usize {
+        let mut nr = 0;
+        let Ok(()) = self.try_for_each_operand(|_, _| {
+            nr += 1;
+            Ok::<_, Infallible>(())
+        });
+
+        nr
     }
 
     /// Returns whether nothing is stored before the last operation, and by that at most one integer

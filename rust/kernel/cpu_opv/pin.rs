@@ -3,14 +3,15 @@
 //! Pinning the pages of a plan.
 //!
 //! The pins are what keeps the operations from a page fault, and from the wrong memory: see
-//! [`mm::gup`](kernel::mm::gup) for why they are pins and not references. Pages to write are pinned
-//! first, since this may replace them, and a page that is pinned for reading afterwards is the
-//! current one.
+//! [`mm::gup`](kernel::mm::gup) for why they are pins and not references.
 //!
-//! It stays the current one if it is anonymous memory, or if the mapping is shared or not writable.
-//! Otherwise it is the zero page or the page of a file in a private mapping that is writable. The
-//! first store of any thread to its address replaces it, so it counts as not present, and
-//! [`fault`](super::fault) has it replaced by an anonymous page before the next attempt.
+//! A page that is pinned for reading stays the one at its address if it is anonymous memory, or if
+//! the mapping is shared or not writable. Otherwise it is the page of a file in a private mapping
+//! that is writable. The first store of any thread to its address replaces it, and what is loaded
+//! from the old page afterwards is as if it had been loaded when the page was pinned. That is too
+//! early if a barrier comes before the load, or a store of the vector to the file. So such a page
+//! counts as not present then, and [`fault`](super::fault) has it replaced by an anonymous page
+//! before the next attempt.
 //!
 //! The pages are pinned when the CPU has been reached: a task that waits for its CPU holds no pin,
 //! and a vector sees each change of a mapping that was complete before. So there is nothing here
@@ -29,12 +30,12 @@ use super::{
 };
 use crate::{
     mm::gup::{
+        self,
         Access,
         PinnedPage,
         PinnedPages,
         Slot, //
     },
-    page::PAGE_SIZE,
     prelude::*, //
 };
 
@@ -47,6 +48,8 @@ pub(super) struct Pinned<'a> {
     /// they are those that are written.
     pages: PinnedPages<'a>,
     preloaded: Option<Preloaded>,
+    /// Whether a barrier comes before the load of something that is only read.
+    has_ordered_reads: bool,
     /// Whether what is only read has to be pinned, as far as it is known.
     pins_reads: bool,
 }
@@ -55,12 +58,15 @@ impl<'a> Pinned<'a> {
     /// Returns the pages of `plan`, of which none is pinned yet, with `room` for the pins.
     #[inline]
     pub(super) fn new(vector: Vector<'_>, plan: &'a Plan<'a>, room: &'a mut [Slot]) -> Self {
+        let has_reads = !plan.reads().is_empty();
+        let has_ordered_reads = has_reads && vector.reads_behind_barrier();
+
         Self {
             plan,
             pages: PinnedPages::new(room),
             preloaded: None,
-            pins_reads: !plan.reads().is_empty()
-                && (plan.read_len() > Preloaded::ROOM || vector.reads_behind_barrier()),
+            has_ordered_reads,
+            pins_reads: has_ordered_reads || has_reads && plan.read_len() > Preloaded::ROOM,
         }
     }
 
@@ -72,12 +78,12 @@ impl<'a> Pinned<'a> {
     /// Context: Does not sleep.
     #[inline]
     pub(super) fn pin(&mut self, _on: &Reached, vector: Vector<'_>) -> Result<(), Miss> {
-        pin_list(self.plan.writes(), Access::Write, &mut self.pages)?;
+        self.pages.pin(self.plan.writes(), Access::Write)?;
         if !self.plan.reads().is_empty() {
             self.pins_reads = self.pins_reads || !self.preload(vector)?;
             if self.pins_reads {
                 self.preloaded = None;
-                pin_list(self.plan.reads(), Access::Read, &mut self.pages)?;
+                self.pages.pin(self.plan.reads(), Access::Read)?;
             }
         }
 
@@ -101,11 +107,11 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// Returns the page at the address `page`, if it is pinned, and its index in the plan, from
-    /// which the next one is best searched for.
+    /// Returns the page at the address `page`, if it is pinned, and its index in the plan, `near`
+    /// which the next one often is.
     #[inline]
-    pub(super) fn page(&self, page: usize, from: usize) -> Option<(PinnedPage<'_>, usize)> {
-        let index = self.plan.find(page, from)?;
+    pub(super) fn page(&self, page: usize, near: usize) -> Option<(PinnedPage<'_>, usize)> {
+        let index = self.plan.find(page, near)?;
 
         Some((self.pages.get(index)?, index))
     }
@@ -127,7 +133,7 @@ impl<'a> Pinned<'a> {
     fn preload(&mut self, vector: Vector<'_>) -> Result<bool, Miss> {
         let plan = self.plan;
 
-        if !self.pages.iter().all(|page| page.is_anon()) {
+        if !self.writes_are_anon() {
             return Ok(false);
         }
 
@@ -153,18 +159,39 @@ impl<'a> Pinned<'a> {
         }
     }
 
-    /// Checks that the pages are there, and are the ones that stay at their addresses.
+    /// Checks that the contents of the pages are there, and if it matters that the pages are the
+    /// ones that stay at their addresses.
     #[inline]
     fn check(&self) -> Result<(), Miss> {
-        let nr_writes = self.plan.writes().len();
-
-        for (index, (&addr, page)) in self.plan.all().iter().zip(self.pages.iter()).enumerate() {
-            if page.is_hwpoison() || index >= nr_writes && is_replaceable(page, addr)? {
-                return Err(Miss);
-            }
+        if self.pages.iter().any(|page| page.is_hwpoison()) {
+            return Err(Miss);
         }
 
-        Ok(())
+        if self.pins_reads && (self.has_ordered_reads || !self.writes_are_anon()) {
+            self.check_reads()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Returns whether the pages that are written are anonymous: no other address shows them then.
+    #[inline]
+    fn writes_are_anon(&self) -> bool {
+        let mut writes = self.pages.iter().take(self.plan.writes().len());
+
+        writes.all(|page| page.is_anon())
+    }
+
+    #[inline(never)]
+    fn check_reads(&self) -> Result<(), Miss> {
+        let reads = self.plan.all().iter().copied().zip(self.pages.iter());
+        let reads = reads.skip(self.plan.writes().len());
+        let task = current!();
+
+        match gup::is_any_replaceable(task.mm().ok_or(Miss)?, reads)? {
+            true => Err(Miss),
+            false => Ok(()),
+        }
     }
 }
 
@@ -174,30 +201,4 @@ enum NotPreloaded {
     NotPresent,
     /// A part of an operand is pinned, and the rest of it is not.
     Part,
-}
-
-/// Returns whether a store of the process to `addr` replaces `page`, which it has there.
-#[inline]
-fn is_replaceable(page: PinnedPage<'_>, addr: usize) -> Result<bool, Miss> {
-    let task = current!();
-    let mm = task.mm().ok_or(Miss)?;
-
-    Ok(page.is_replaceable(mm, addr)?)
-}
-
-/// Pins the pages of a list in as few calls as there are runs of adjacent ones.
-#[inline]
-fn pin_list(list: &[usize], access: Access, pages: &mut PinnedPages<'_>) -> Result {
-    let mut rest = list;
-
-    while let Some(&start) = rest.first() {
-        let next = |page: &usize| page.checked_add(PAGE_SIZE);
-        let adjacent = rest.iter().zip(core::iter::successors(Some(start), next));
-        let nr_pages = adjacent.take_while(|(&page, next)| page == *next).count();
-
-        pages.pin(start, nr_pages, access)?;
-        rest = rest.get(nr_pages..).unwrap_or_default();
-    }
-
-    Ok(())
 }

@@ -26,30 +26,32 @@ use crate::mm::gup::Access;
 /// The number of pages that are listed without an allocation.
 pub(super) const INLINE_PAGES: usize = 8;
 
-/// The number of pages that there can be: each operation has two operands, which are no longer than
-/// a page, so that each is in two pages at most.
-pub(super) const MAX_PAGES: usize = 4 * VEC_LEN_MAX;
+/// The number of pages that an operand can be in, since it is no longer than a page.
+pub(super) const OPERAND_PAGES: usize = 2;
+
+/// The number of pages that there can be: an operation has two operands at most.
+pub(super) const MAX_PAGES: usize = OPERAND_PAGES * 2 * VEC_LEN_MAX;
 
 /// Why there is no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Error {
     /// An operand is outside of user memory.
     OutOfRange(Operand),
-    /// There are more pages than room. There is always enough for [`MAX_PAGES`].
-    NeedsRoom,
+    /// There are more pages than room.
+    NoRoom,
 }
 
 /// The user pages of a vector, by address.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
-    /// The pages to write, then the pages only to read. No page is listed twice.
+    /// The pages to write, then the pages only to read, both by address. No page is listed twice.
     pages: &'a mut [usize],
     nr_writes: usize,
     read_len: usize,
 }
 
 impl<'a> Plan<'a> {
-    /// Lists the pages of `vector` in `room`.
+    /// Lists the pages of `vector` in `room`, or in what `more_room` returns if that is not enough.
     ///
     /// `start` returns the address at which an operand starts, without a tag, if the whole of it is
     /// in user memory, which is made of whole pages.
@@ -58,7 +60,9 @@ impl<'a> Plan<'a> {
         vector: Vector<'_>,
         start: impl Fn(&Operand) -> Option<usize>,
         room: &'a mut [usize],
+        more_room: impl FnOnce() -> Option<&'a mut [usize]>,
     ) -> Result<Self, Error> {
+        let mut more_room = Some(more_room);
         let mut list = List {
             room,
             len: 0,
@@ -73,8 +77,13 @@ impl<'a> Plan<'a> {
                 return Ok(());
             }
             let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
-            list.add_operand(start, operand.len as usize, access)
-                .map_err(|Full| Error::NeedsRoom)?;
+            let len = operand.len as usize;
+            if list.add_operand(start, len, access).is_err() {
+                let room = more_room.take().and_then(|more_room| more_room());
+                list.move_to(room.ok_or(Error::NoRoom)?);
+                list.add_operand(start, len, access)
+                    .map_err(|Full| Error::NoRoom)?;
+            }
             if access == Access::Write {
                 written = Recent::page_of(operand.last());
             }
@@ -102,24 +111,31 @@ impl<'a> Plan<'a> {
         self.pages
     }
 
-    /// Returns where in the list the page at the address `page` is. The search starts `from` an
-    /// index, since operands come to most pages in the order of the list.
+    /// Returns where in the list the page at the address `page` is. It is found at once if it is
+    /// `near` an index, which is where an operand goes on that begins there.
     #[inline]
-    pub(super) fn find(&self, page: usize, from: usize) -> Option<usize> {
-        let (before, after) = self.pages.split_at_checked(from)?;
+    pub(super) fn find(&self, page: usize, near: usize) -> Option<usize> {
+        match self.pages.get(near..) {
+            Some(&[known, ..]) if known == page => Some(near),
+            Some(&[_, next, ..]) if next == page => Some(near + 1),
+            _ => self.search(page),
+        }
+    }
 
-        match after.iter().position(|&known| known == page) {
-            Some(index) => Some(from + index),
-            None => before.iter().position(|&known| known == page),
+    #[inline(never)]
+    fn search(&self, page: usize) -> Option<usize> {
+        match self.reads().binary_search(&page) {
+            Ok(index) => Some(self.nr_writes + index),
+            Err(_) => self.writes().binary_search(&page).ok(),
         }
     }
 
     /// Returns what is done to the page at the address `page`.
+    #[inline]
     pub(super) fn access(&self, page: usize) -> Access {
-        if self.writes().contains(&page) {
-            Access::Write
-        } else {
-            Access::Read
+        match self.writes().binary_search(&page) {
+            Ok(_) => Access::Write,
+            Err(_) => Access::Read,
         }
     }
 
@@ -134,7 +150,7 @@ impl<'a> Plan<'a> {
     #[inline]
     pub(super) fn written(&self, start: usize, len: usize) -> Share {
         let (first, last) = ends(start, len);
-        let is_written = |page| self.writes().contains(&page);
+        let is_written = |page| self.access(page) == Access::Write;
 
         match is_written(first) {
             share if first != last && is_written(last) != share => Share::Part,
@@ -146,7 +162,7 @@ impl<'a> Plan<'a> {
 
 /// A plan in the making.
 struct List<'a> {
-    /// The pages, in the order in which operands come to them.
+    /// The pages, by address.
     room: &'a mut [usize],
     len: usize,
     /// A bit for each of them that is written.
@@ -162,14 +178,13 @@ impl<'a> List<'a> {
     fn add_operand(&mut self, start: usize, len: usize, access: Access) -> Result<(), Full> {
         let (first, last) = ends(start, len);
 
-        if access == Access::Read {
-            // The few lengths are limited, so this does not wrap.
-            self.read_len = self.read_len.wrapping_add(len.max(size_of::<u64>()));
-        }
-
         self.add(first, access)?;
         if last != first {
             self.add(last, access)?;
+        }
+        if access == Access::Read {
+            // The few lengths are limited, so this does not wrap.
+            self.read_len = self.read_len.wrapping_add(len.max(size_of::<u64>()));
         }
         Ok(())
     }
@@ -178,18 +193,39 @@ impl<'a> List<'a> {
     #[inline(never)]
     fn add(&mut self, page: usize, access: Access) -> Result<(), Full> {
         let pages = self.room.get(..self.len).unwrap_or_default();
-        let known = pages.iter().position(|&known| known == page);
-        let index = known.unwrap_or(self.len);
-
-        if index == self.len {
-            *self.room.get_mut(index).ok_or(Full)? = page;
-            self.len = index + 1;
-        }
+        let index = match pages.binary_search(&page) {
+            Ok(index) => index,
+            Err(index) => {
+                self.insert(index, page)?;
+                index
+            }
+        };
         if access == Access::Write {
             self.written |= Self::bit(index);
         }
 
         Ok(())
+    }
+
+    /// Inserts a page, which is not written as far as is known.
+    #[inline]
+    fn insert(&mut self, index: usize, page: usize) -> Result<(), Full> {
+        let below = Self::bit(index).wrapping_sub(1);
+
+        *self.room.get_mut(self.len).ok_or(Full)? = page;
+        last_to_first(self.room.get_mut(index..=self.len).unwrap_or_default());
+        self.written = self.written & below | (self.written & !below) << 1;
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Goes on in a larger room.
+    #[cold]
+    fn move_to(&mut self, room: &'a mut [usize]) {
+        for (to, &from) in room.iter_mut().zip(self.room.iter()) {
+            *to = from;
+        }
+        self.room = room;
     }
 
     /// Puts the pages that are written before the others.
@@ -232,8 +268,7 @@ impl Operand {
     }
 }
 
-/// Moves the last of these pages to the first place. The others move up, in order: pages that are
-/// adjacent stay so, and are pinned by one call.
+/// Moves the last of these pages to the first place. The others move up, in order.
 #[inline]
 fn last_to_first(pages: &mut [usize]) {
     let mut moving = pages.last().copied().unwrap_or_default();
@@ -299,7 +334,7 @@ mod tests {
     /// Plans a vector. There is no error if it is not valid.
     fn plan<'a>(raw: &[RawOp], room: &'a mut [usize]) -> Result<Plan<'a>, Option<Error>> {
         let vector = Vector::new(raw).map_err(|_| None)?;
-        Plan::new(vector, anywhere, room).map_err(Some)
+        Plan::new(vector, anywhere, room, || None).map_err(Some)
     }
 
     /// Returns whether the plan of a vector is these pages to write and these only to read.
@@ -394,7 +429,8 @@ mod tests {
         let mut room = [0; 4];
         let vector = [add(18 * P - 1, 8), compare(33 * P, P, 8)];
 
-        let plan = Vector::new(&vector).map(|vector| Plan::new(vector, untagged, &mut room));
+        let plan =
+            Vector::new(&vector).map(|vector| Plan::new(vector, untagged, &mut room, || None));
         assert!(matches!(plan, Ok(Ok(plan)) if plan.all() == [P, 2 * P]));
     }
 
@@ -416,8 +452,8 @@ mod tests {
         ] {
             let mut room = [0; 4];
             let vector = [add(P, 1), compare(9 * P, 9 * P, 0), raw];
-            let plan =
-                Vector::new(&vector).map(|vector| Plan::new(vector, below_4_pages, &mut room));
+            let plan = Vector::new(&vector)
+                .map(|vector| Plan::new(vector, below_4_pages, &mut room, || None));
             assert!(matches!(plan, Ok(Err(Error::OutOfRange(operand))) if operand == expected));
         }
     }
@@ -448,7 +484,7 @@ mod tests {
         for len in 0..room.len() {
             let listed = plan(&vector, &mut room[..len]).map(|plan| plan.all().len());
             let expected = if len < 5 {
-                Err(Some(Error::NeedsRoom))
+                Err(Some(Error::NoRoom))
             } else {
                 Ok(5)
             };
@@ -472,32 +508,51 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_listed_in_order() -> Result<(), Option<Error>> {
+    fn pages_are_listed_by_address() -> Result<(), Option<Error>> {
         let mut room = [0; 4];
         let plan = plan(&[copy(3 * P, P, 8), add(3 * P - 1, 2)], &mut room)?;
 
-        assert_eq!(plan.all(), &[3 * P, 2 * P, P]);
+        assert_eq!(plan.all(), &[2 * P, 3 * P, P]);
         Ok(())
     }
 
     #[test]
-    fn pages_are_found_from_any_index() -> Result<(), Option<Error>> {
+    fn plan_goes_on_in_a_larger_room() {
+        let vector = [compare(5 * P, 3 * P, 8), copy(4 * P, P, 8), add(3 * P, 8)];
+        let vector = Vector::new(&vector);
+
+        for len in 0..4 {
+            let (mut room, mut more, mut nr_calls) = ([0; 4], [0; 4], 0);
+            let more = more.as_mut_slice();
+            let plan = vector.map(|vector| {
+                Plan::new(vector, anywhere, &mut room[..len], || {
+                    nr_calls += 1;
+                    Some(more)
+                })
+            });
+            assert!(matches!(plan, Ok(Ok(plan)) if plan.all() == [3 * P, 4 * P, P, 5 * P]));
+            assert_eq!((len, nr_calls), (len, 1));
+        }
+    }
+
+    #[test]
+    fn pages_are_found_near_any_index() -> Result<(), Option<Error>> {
         let mut room = [0; 4];
         let plan = plan(&[copy(3 * P, P, 8), add(3 * P - 1, 2)], &mut room)?;
 
-        for from in 0..=plan.all().len() {
+        for near in 0..=plan.all().len() {
             for (page, index, access) in [
-                (3 * P, Some(0), Access::Write),
-                (2 * P, Some(1), Access::Write),
+                (2 * P, Some(0), Access::Write),
+                (3 * P, Some(1), Access::Write),
                 (P, Some(2), Access::Read),
                 (0, None, Access::Read),
                 (4 * P, None, Access::Read),
             ] {
-                assert_eq!((page, from, plan.find(page, from)), (page, from, index));
+                assert_eq!((page, near, plan.find(page, near)), (page, near, index));
                 assert_eq!((page, plan.access(page)), (page, access));
             }
         }
-        assert_eq!(plan.find(P, plan.all().len() + 1), None);
+        assert_eq!(plan.find(P, plan.all().len() + 1), Some(2));
         Ok(())
     }
 

@@ -158,55 +158,48 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Runs `f` on the address of each byte of an integer, in order.
+    /// Runs `f` on each piece of an integer that may reach into a second page: where in the integer
+    /// the piece begins, its address in the kernel, and its length.
     #[inline]
-    fn for_each_byte(
+    fn for_each_piece(
         &mut self,
         addr: u64,
         width: Width,
-        mut f: impl FnMut(usize, *mut u8),
+        mut f: impl FnMut(usize, *mut u8, usize),
     ) -> Result<(), Miss> {
-        let in_first = width.bytes().min(to_page_end(addr as usize));
+        let (len, in_page) = (width.bytes(), to_page_end(addr as usize));
 
-        for (from, to) in [(0, in_first), (in_first, width.bytes())] {
-            if from == to {
-                continue;
-            }
-            let ptr = self.locate(addr.wrapping_add(from as u64)).ok_or(Miss)?;
-            for offset in from..to {
-                // SAFETY: As many bytes of the page follow the first one.
-                f(offset, unsafe { ptr.add(offset - from) });
-            }
+        f(0, self.locate(addr).ok_or(Miss)?, len.min(in_page));
+        if in_page < len {
+            let second = addr.wrapping_add(in_page as u64);
+            f(in_page, self.locate(second).ok_or(Miss)?, len - in_page);
         }
-
         Ok(())
     }
 
-    /// Loads an integer that may reach into a second page.
+    /// Loads an integer that is not aligned.
     #[inline(never)]
     fn load_bytes(&mut self, addr: u64, width: Width) -> Result<u64, Miss> {
         let mut bytes = [0; size_of::<u64>()];
+        let to = bytes.as_mut_ptr();
 
-        self.for_each_byte(addr, width, |offset, ptr| {
-            if let Some(byte) = bytes.get_mut(offset) {
-                // SAFETY: The address is that of a byte in a page that is mapped.
-                *byte = unsafe { ptr.read_volatile() };
-            }
+        self.for_each_piece(addr, width, |offset, from, len| {
+            // SAFETY: A piece is within an integer, and within a page that is mapped.
+            unsafe { bindings::memcpy(to.add(offset).cast(), from.cast(), len) };
         })?;
 
         Ok(width.value_of(bytes))
     }
 
-    /// Stores an integer that may reach into a second page.
+    /// Stores an integer that is not aligned.
     #[inline(never)]
     fn store_bytes(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Miss> {
         let bytes = width.bytes_of(value);
+        let from = bytes.as_ptr();
 
-        self.for_each_byte(addr, width, |offset, ptr| {
-            if let Some(&byte) = bytes.get(offset) {
-                // SAFETY: The address is that of a byte in a page that is mapped.
-                unsafe { ptr.write_volatile(byte) };
-            }
+        self.for_each_piece(addr, width, |offset, to, len| {
+            // SAFETY: A piece is within an integer, and within a page that is mapped.
+            unsafe { bindings::memcpy(to.cast(), from.add(offset).cast(), len) };
         })
     }
 }

@@ -20,12 +20,44 @@
 //!
 //! There are pages that a pin for reading does not make safe against a replacement by a copy: the
 //! zero page, and the page of a file, both in a private mapping that is writable. Those who need
-//! the page to be the current one can tell by [`PinnedPage::is_replaceable`], and [`fault_in`] has
+//! the page to be the current one can tell by [`is_any_replaceable`], and [`fault_in`] has
 //! made such a page anonymous.
 //!
 //! A page that is pinned can be neither migrated nor reclaimed, so a task must not wait while it
 //! holds a pin. Hence pins are taken here only from what the page tables grant at once, and what
 //! they do not grant is made present before, without a pin that lasts.
+//!
+//! # Examples
+//!
+//! ```
+//! use kernel::{
+//!     mm::gup::{
+//!         Access,
+//!         PinnedPages,
+//!         Slot, //
+//!     },
+//!     page::PAGE_SIZE,
+//! };
+//!
+//! /// Loads the first byte of the page in which `addr` lies, if the page is present. The current
+//! /// task has user memory.
+//! fn first_byte(addr: usize) -> Result<u8> {
+//!     let mut slots = [Slot::EMPTY];
+//!     let mut pages = PinnedPages::new(&mut slots);
+//!
+//!     pages.pin(&[addr & !(PAGE_SIZE - 1)], Access::Read)?;
+//!     let page = pages.get(0).ok_or(EFAULT)?;
+//!     // SAFETY: The page is mapped as a whole. Others may write to it, hence the volatile load.
+//!     Ok(page.with_mapped(|start| unsafe { start.read_volatile() }))
+//! }
+//!
+//! let mut slots = [Slot::EMPTY];
+//! let mut pages = PinnedPages::new(&mut slots);
+//! pages.pin(&[], Access::Write)?;
+//! assert!(pages.is_empty() && pages.get(0).is_none());
+//! # let _ = first_byte;
+//! # Ok::<(), Error>(())
+//! ```
 //!
 //! C source: [`mm/gup.c`](srctree/mm/gup.c)
 //!
@@ -50,7 +82,6 @@ use crate::{
     ffi::{
         c_int,
         c_uint,
-        c_ulong,
         c_void, //
     },
     types::NotThreadSafe,
@@ -104,9 +135,6 @@ impl Access {
     }
 }
 
-/// A function of C that pins pages.
-type PinFn = unsafe extern "C" fn(c_ulong, c_int, c_uint, *mut *mut bindings::page) -> c_int;
-
 /// User pages of the current process, pinned.
 ///
 /// They are unpinned when this is dropped. Those that were pinned for writing are marked dirty
@@ -137,8 +165,8 @@ impl<'a> PinnedPages<'a> {
         }
     }
 
-    /// Pins `nr_pages` adjacent pages from the one in which `addr` lies, and adds them to the set
-    /// in order, if all of them are present in the way that `access` needs.
+    /// Pins the pages in which these addresses lie, and adds them to the set in order, if all of
+    /// them are present in the way that `access` needs.
     ///
     /// If only some are, then these are in the set after the failure. [`fault_in`] makes a page
     /// present.
@@ -153,27 +181,48 @@ impl<'a> PinnedPages<'a> {
     /// - [`ENOMEM`]: there is no room in the set.
     /// - [`EINVAL`]: pages for writing come after pages for reading.
     #[inline]
-    pub fn pin(&mut self, addr: usize, nr_pages: usize, access: Access) -> Result {
-        let (pin, flags) = (bindings::pin_user_pages_fast_only, access.gup_flags());
-        let nr_pinned = self.pin_by(pin, flags, addr, nr_pages, access)?;
-
-        if nr_pinned == nr_pages {
-            Ok(())
-        } else {
-            Err(EFAULT)
+    pub fn pin(&mut self, addrs: &[usize], access: Access) -> Result {
+        if addrs.is_empty() {
+            return Ok(());
         }
+
+        let flags = access.gup_flags();
+        // SAFETY: There is room for as many pages as there are addresses. Any address may be
+        // passed.
+        let pin = |nr, pages| unsafe {
+            bindings::pin_user_pages_fast_only(addrs.as_ptr(), nr, flags, pages)
+        };
+        // SAFETY: That function pins as many pages as it returns.
+        unsafe { self.pin_by(addrs.len(), access, pin) }
     }
 
-    /// Pins pages by a function of C. Returns how many of them there are.
+    /// Pins a page, by a walk of the page tables that makes it present.
+    ///
+    /// Context: Process context. May sleep. The memory map lock must not be held.
+    fn pin_slow(&mut self, addr: usize, access: Access) -> Result {
+        // A page that is set up for the balancing of NUMA nodes counts as absent for the fast walk.
+        let flags = access.gup_flags() | bindings::FOLL_HONOR_NUMA_FAULT;
+
+        // SAFETY: There is room for as many pages as that. Any address may be passed.
+        let pin = |nr, pages| unsafe { bindings::pin_user_pages_fast(addr, nr, flags, pages) };
+        // SAFETY: That function pins as many pages as it returns.
+        unsafe { self.pin_by(1, access, pin) }
+    }
+
+    /// Pins pages by a function of C, which gets their number and the room for them, and returns
+    /// how many it has pinned, or an error.
+    ///
+    /// # Safety
+    ///
+    /// It must have pinned as many pages for `access` as it returns, no more than the number that
+    /// it gets, and their pointers must be in the room.
     #[inline(always)]
-    fn pin_by(
+    unsafe fn pin_by(
         &mut self,
-        pin: PinFn,
-        flags: c_uint,
-        addr: usize,
         nr_pages: usize,
         access: Access,
-    ) -> Result<usize> {
+        pin: impl FnOnce(c_int, *mut *mut bindings::page) -> c_int,
+    ) -> Result {
         if access == Access::Write && self.nr_writes != self.len {
             return Err(EINVAL);
         }
@@ -181,11 +230,8 @@ impl<'a> PinnedPages<'a> {
         let end = self.len.checked_add(nr_pages).ok_or(ENOMEM)?;
         let room = self.slots.get_mut(self.len..end).ok_or(ENOMEM)?;
         let nr = c_int::try_from(nr_pages).map_err(|_| ENOMEM)?;
-        let pages: *mut *mut bindings::page = room.as_mut_ptr().cast();
-
-        // SAFETY: There is room for `nr` page pointers, since a [`Slot`] has the layout of one. Any
-        // address may be passed.
-        let ret = unsafe { pin(addr, nr, flags, pages) };
+        // A [`Slot`] has the layout of a page pointer.
+        let ret = pin(nr, room.as_mut_ptr().cast());
         to_result(ret)?;
 
         // CAST: It is not negative.
@@ -197,7 +243,11 @@ impl<'a> PinnedPages<'a> {
             self.nr_writes = self.len;
         }
 
-        Ok(nr_pinned)
+        if nr_pinned == nr_pages {
+            Ok(())
+        } else {
+            Err(EFAULT)
+        }
     }
 
     /// Returns the number of pages in the set.
@@ -282,25 +332,6 @@ impl<'a> PinnedPage<'a> {
     pub fn is_anon(self) -> bool {
         // SAFETY: By the type invariant, this is a valid page.
         unsafe { bindings::PageAnon(self.0) }
-    }
-
-    /// Returns whether a store of the process to `addr`, where it has this page, would replace the
-    /// page by a copy, although it is pinned for reading.
-    ///
-    /// Context: Any. Does not sleep.
-    ///
-    /// # Errors
-    ///
-    /// - [`EAGAIN`]: another task changes the mappings of `mm`.
-    /// - [`EFAULT`]: there is no mapping at `addr` any more.
-    pub fn is_replaceable(self, mm: &MmWithUser, addr: usize) -> Result<bool> {
-        if self.is_anon() {
-            return Ok(false);
-        }
-
-        let map = mm.mmap_read_trylock().ok_or(EAGAIN)?;
-        let vma = map.vma_lookup(addr).ok_or(EFAULT)?;
-        Ok(is_private_writable(vma.flags()))
     }
 
     /// Returns whether the hardware has lost the contents of the page.
@@ -392,6 +423,41 @@ impl Drop for MappedPage<'_> {
     }
 }
 
+/// Returns whether a store of the process to one of these addresses, where it has these pages,
+/// would replace the page by a copy, although it is pinned for reading.
+///
+/// Pages of one mapping are best passed one after the other.
+///
+/// Context: Any. Does not sleep.
+///
+/// # Errors
+///
+/// - [`EAGAIN`]: another task changes the mappings of `mm`.
+/// - [`EFAULT`]: there is no mapping at an address any more.
+pub fn is_any_replaceable<'a>(
+    mm: &MmWithUser,
+    pages: impl Iterator<Item = (usize, PinnedPage<'a>)>,
+) -> Result<bool> {
+    let mut pages = pages.filter(|(_, page)| !page.is_anon()).peekable();
+    if pages.peek().is_none() {
+        return Ok(false);
+    }
+
+    let map = mm.mmap_read_trylock().ok_or(EAGAIN)?;
+    let mut known = 0..0;
+    for (addr, _) in pages {
+        if !known.contains(&addr) {
+            let vma = map.vma_lookup(addr).ok_or(EFAULT)?;
+            if is_private_writable(vma.flags()) {
+                return Ok(true);
+            }
+            known = vma.start()..vma.end();
+        }
+    }
+
+    Ok(false)
+}
+
 /// Makes the page at `addr` present in the way that a pin for `access` needs it, without changing
 /// its contents. No pin lasts.
 ///
@@ -424,12 +490,10 @@ pub fn fault_in(mm: &MmWithUser, addr: UserPtr, access: Access) -> Result {
 
     let mut slot = [Slot::EMPTY];
     let mut pages = PinnedPages::new(&mut slot);
-    // A page that is set up for the balancing of NUMA nodes counts as absent for the fast walk.
-    let flags = access.gup_flags() | bindings::FOLL_HONOR_NUMA_FAULT;
-    match pages.pin_by(bindings::pin_user_pages_fast, flags, start, 1, access) {
-        Ok(1) => {}
+    match pages.pin_slow(start, access) {
+        Ok(()) => {}
         Err(error) if error == EINTR || error == ENOMEM => return Err(error),
-        _ => return Err(EFAULT),
+        Err(_) => return Err(EFAULT),
     }
 
     let page = pages.get(0).ok_or(EFAULT)?;

@@ -7,7 +7,7 @@ use super::{
     model::{self, End, Op, PAGE_SIZE},
     op::{Operand, Vector},
     page::{self, pieces},
-    plan::{Error, Plan, Share, MAX_PAGES},
+    plan::{Error, Plan, Share, MAX_PAGES, OPERAND_PAGES},
 };
 use crate::{mm::gup::Access, uaccess::nofault::Width};
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -279,21 +279,29 @@ proptest! {
     }
 
     #[test]
-    fn plan_lists_each_page_once(ops in valid_vector(), bias in bias(), room in 0..=MAX_PAGES) {
+    fn plan_lists_each_page_once(
+        ops in valid_vector(),
+        bias in bias(),
+        room in 0..=MAX_PAGES,
+        more_room in prop::option::of(0..=MAX_PAGES),
+    ) {
         let raw = model::raw(&ops);
         let start = |operand: &Operand| Some(operand.addr.wrapping_add(bias) as usize);
         let expected = pages(&ops, bias);
 
         let mut room = vec![0; room];
-        let has_room = room.len() >= expected.len();
-        let plan = match Plan::new(Vector::new(&raw).unwrap(), start, &mut room) {
-            Err(Error::NeedsRoom) => {
+        let mut more_room = more_room.map(|more| vec![0; room.len().max(more)]);
+        let has_room = room.len().max(more_room.as_ref().map_or(0, Vec::len)) >= expected.len();
+        let more_room = more_room.as_deref_mut();
+        let plan = match Plan::new(Vector::new(&raw).unwrap(), start, &mut room, || more_room) {
+            Err(Error::NoRoom) => {
                 prop_assert!(!has_room);
                 return Ok(());
             }
             plan => plan.unwrap(),
         };
         prop_assert!(has_room);
+        prop_assert!(plan.writes().is_sorted() && plan.reads().is_sorted());
 
         let writes = plan.writes().iter().map(|&page| (page as u128, true));
         let reads = plan.reads().iter().map(|&page| (page as u128, false));
@@ -323,10 +331,12 @@ proptest! {
         let raw = model::raw(&ops);
         let mut room = [0; MAX_PAGES];
         let start = |operand: &Operand| Some(operand.addr.wrapping_add(bias) as usize);
-        let plan = Plan::new(Vector::new(&raw).unwrap(), start, &mut room).unwrap();
+        let plan = Plan::new(Vector::new(&raw).unwrap(), start, &mut room, || None).unwrap();
         let expected = pages(&ops, bias);
 
-        prop_assert!(plan.all().len() <= Vector::new(&raw).unwrap().max_pages());
+        let nr_operands = ops.iter().flat_map(Op::operands).filter(|operand| operand.len != 0).count();
+        prop_assert_eq!(Vector::new(&raw).unwrap().nr_operands(), nr_operands);
+        prop_assert!(plan.all().len() <= OPERAND_PAGES * nr_operands);
         for (&page, &written) in &expected {
             let access = if written { Access::Write } else { Access::Read };
             prop_assert_eq!(plan.access(page as usize), access);
@@ -368,7 +378,7 @@ proptest! {
         let mut room = [0; MAX_PAGES];
 
         let operands: Vec<_> = ops.iter().flat_map(Op::operands).collect();
-        match Plan::new(Vector::new(&raw).unwrap(), start, &mut room) {
+        match Plan::new(Vector::new(&raw).unwrap(), start, &mut room, || None) {
             Ok(_) => {
                 let mut operands = operands.iter();
                 prop_assert!(operands.all(|operand| is_in_range(operand.addr, operand.len)));

@@ -277,6 +277,8 @@ TEST_F(nomem, each_allocation_of_a_pin)
 		char *p = map_kind(PRIVATE_FILE);
 		struct cpu_op ops[] = {
 			cpu_op_arithmetic(CPU_ADD_OP, self->pages, 1, 8),
+			/* Behind a barrier the page is replaced. */
+			cpu_op_mb(),
 			cpu_op_compare(CPU_COMPARE_EQ_OP, p, self->pages + 8,
 				       8),
 		};
@@ -284,7 +286,7 @@ TEST_F(nomem, each_allocation_of_a_pin)
 
 		READ_ONCE(*p);
 		memset(self->pages, 0, 8);
-		ret = run_failing(self->fail_nth, nth, PINNED, ops, 2, &left);
+		ret = run_failing(self->fail_nth, nth, PINNED, ops, 3, &left);
 		ASSERT_TRUE(ret == 0 || (!left && ret == -ENOMEM)) {
 			TH_LOG("%d at allocation %d", ret, nth);
 		}
