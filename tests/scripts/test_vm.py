@@ -211,7 +211,7 @@ class Foreign(ProjectTest):
             done
             cp $scratch/mounts {self.scratch}/mounts
             printf '[    0.000000] Booting\\r\\n' >$scratch/log
-            sh $scratch/command >&3 2>&4
+            sh $scratch/command >/dev/fd/3 2>/dev/fd/4
             {ends}
             """)
 
