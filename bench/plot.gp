@@ -2,6 +2,7 @@
 #
 # growth.svg and .png: how the cost grows with operations, pages and bytes.
 # beside.svg and .png: what the call costs beside its alternatives.
+# library.svg and .png: what the library costs in each tier.
 
 set encoding utf8
 set style line 1 lc rgb '#1f77b4' lw 2 pt 7 ps 0.6
@@ -64,5 +65,29 @@ do for [format in 'svg png'] {
 	unset logscale x
 	set ytics autofreq scale 1
 	set lmargin -1
+	unset output
+}
+
+# Each operation of the library, a bar for each tier.
+reset
+set style data histogram
+set style histogram cluster gap 1
+set style fill solid noborder
+set datafile separator tab
+set key top left autotitle columnheader
+set grid y lc rgb '#dddddd'
+set yrange [1:*]
+set logscale y
+set ylabel 'instructions, on a scale of powers of ten'
+set xtics rotate by -35 left
+do for [format in 'svg png'] {
+	if (format eq 'svg') {
+		set terminal svg noenhanced size 800,520 font 'sans,14' background 'white'
+	} else {
+		set terminal pngcairo noenhanced size 800,520 font 'sans,11'
+	}
+	set output 'library.'.format
+	plot 'library.dat' using 2:xtic(1) lc rgb '#1f77b4', '' using 3 lc rgb '#2ca02c', \
+	     '' using 4 lc rgb '#ff7f0e', '' using 5 lc rgb '#d62728', '' using 6 lc rgb '#7f7f7f'
 	unset output
 }

@@ -33,6 +33,8 @@ PREEMPT_OFF_TARGETS = {"the limit": 2500, "the longest vector": 15000}
 TOLERANCE = 0.03
 # What these rows take is up to the scheduler: they are shown, and not compared.
 NOT_COMPARED = {"busy", "callers"}
+# The tiers of the library: what they are called, with what a thread does on its own CPU first.
+TIERS = ("rseq+cpu_opv", "cpu_opv", "rseq+lock", "lock")
 
 
 # The bars of the picture for a reader of README: what is done, and the rows that do it.
@@ -105,6 +107,29 @@ def ratio(row, other):
     return f"{other.median / row.median:.1f}x" if other and row.median else ""
 
 
+def library(rows, results):
+    """Prints the rows of the library, and writes those of its picture."""
+    names = list(dict.fromkeys(row.name for row in rows.values()
+                               if row.group == "library" and row.way in TIERS))
+    missing = [f"{name}, {way}" for name in names for way in TIERS
+               if ("library", name, 0, way) not in rows]
+    if not names or missing:
+        sys.exit(f"error: rows of the library are missing: {missing or 'all'}")
+    lines = [[name, *(str(rows["library", name, 0, way].median) for way in TIERS)]
+             for name in names]
+    table(["operation", *TIERS], lines)
+    print("What a program could do instead of add:")
+    print()
+    instead = [[row.name, str(row.median), row.spread] for row in rows.values()
+               if row.group == "library" and row.way == "instead"]
+    table(["", "instructions", "spread"], instead)
+    with open(results / "library.dat", "w", encoding="utf-8") as file:
+        bars = [[*line, "0"] for line in lines]
+        bars += [[name, *("0" for _ in TIERS), count] for name, count, _ in instead]
+        file.writelines("\t".join(f'"{cell}"' if i == 0 else cell for i, cell in enumerate(bar)) + "\n"
+                        for bar in [["operation", *TIERS, "instead"], *bars])
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--results", type=pathlib.Path, required=True)
@@ -137,7 +162,8 @@ def main():
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["group", "case", "x", "way", "instructions", "min", "max"])
         for row in rows.values():
-            if row.way == "cpu_opv" and row.group not in NOT_COMPARED:
+            ours = row.way in TIERS if row.group == "library" else row.way == "cpu_opv"
+            if ours and row.group not in NOT_COMPARED:
                 out.writerow([*row.key, row.median, row.low, row.high])
 
     def of(group):
@@ -205,6 +231,10 @@ def main():
     table(["call", "way", "instructions", "spread"],
           [[row.name, row.way, str(row.median), row.spread]
            for row in rows.values() if row.group == "busy"])
+
+    print("The library, by what it may use (restartable sequences, the call, the lock):")
+    print()
+    library(rows, args.results)
 
     print("Growth:")
     print()

@@ -148,6 +148,10 @@ int main(void)
 	check_errors(percpu_nr_cpus());
 	cpu = percpu_current_cpu();
 	check_call(cpu);
+	/* An older kernel fences no sequences, so there are none. */
+	errno = 0;
+	CHECK(percpu_start() == 0 || (errno == ENOSYS && !percpu_uses_rseq() &&
+				      !percpu_uses_cpu_opv()));
 	percpu_get_counts(&counts);
 	if (percpu_nr_cpus() > 1)
 		CHECK(counts.vectors + counts.locked > 0);

@@ -67,6 +67,13 @@ int percpu_current_cpu(void);
 int percpu_nr_cpus(void);
 
 /**
+ * Finds out what the process uses, as the first operation does. Returns 0, or -1 with errno set to
+ * ENOSYS: the kernel has neither cpu_opv() nor the membarrier() that fences restartable sequences
+ * (since Linux 5.10). Then each operation takes the lock.
+ */
+int percpu_start(void);
+
+/**
  * Returns 1 if the process uses restartable sequences, else 0.
  */
 int percpu_uses_rseq(void);

@@ -111,6 +111,17 @@ pub extern "C" fn percpu_nr_cpus() -> c_int {
     tier::nr_cpus()
 }
 
+/// Finds out what the process uses, as the first operation does. Returns 0, or -1 with errno set to
+/// ENOSYS: the kernel has neither cpu_opv() nor the membarrier() that fences restartable sequences
+/// (since Linux 5.10). Then each operation takes the lock.
+#[no_mangle]
+pub extern "C" fn percpu_start() -> c_int {
+    match tier::start() {
+        Ok(_) => 0,
+        Err(error) => fail(error),
+    }
+}
+
 /// Returns 1 if the process uses restartable sequences, else 0.
 #[no_mangle]
 pub extern "C" fn percpu_uses_rseq() -> c_int {

@@ -6,6 +6,16 @@ use core::ffi::c_int;
 use core::fmt;
 
 /// Why a vector did not run. Whatever the reason, none of its operations has taken effect.
+///
+/// # Examples
+///
+/// ```
+/// use cpu_opv::Error;
+///
+/// let error = Error::from_errno(libc::EFAULT);
+/// assert_eq!(error, Error::Fault);
+/// assert_eq!(error.errno(), libc::EFAULT);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,6 +31,10 @@ pub enum Error {
     Busy,
     /// The kernel is out of memory (`ENOMEM`).
     NoMemory,
+    /// The kernel has neither the system call nor the membarrier() that fences sequences, which is
+    /// there since Linux 5.10 (`ENOSYS`): see [`start`](crate::start).
+    #[cfg(feature = "std")]
+    Unfenced,
     /// Another error, such as that of a filter of system calls.
     Other(c_int),
 }
@@ -43,6 +57,8 @@ impl Error {
     pub fn errno(self) -> c_int {
         match self {
             Error::Unsupported => libc::ENOSYS,
+            #[cfg(feature = "std")]
+            Error::Unfenced => libc::ENOSYS,
             Error::Cpu => libc::EINVAL,
             Error::Fault => libc::EFAULT,
             Error::Again => libc::EAGAIN,
@@ -67,6 +83,11 @@ impl fmt::Display for Error {
             Error::Again => f.write_str("an operand is not accessible, as was expected"),
             Error::Busy => f.write_str("the CPU is online but not active"),
             Error::NoMemory => f.write_str("the kernel is out of memory"),
+            #[cfg(feature = "std")]
+            Error::Unfenced => f.write_str(
+                "the kernel has neither cpu_opv() nor membarrier() for restartable sequences, \
+                 so that every operation takes a lock",
+            ),
             Error::Other(errno) => write!(f, "error {errno} of cpu_opv()"),
         }
     }

@@ -17,9 +17,16 @@ pub mod capi;
 mod containers;
 mod error;
 #[cfg(feature = "std")]
+mod gate;
+#[cfg(feature = "std")]
 mod percpu;
 #[cfg(feature = "std")]
 mod rseq;
+/// What the gate is made of.
+#[cfg(feature = "std")]
+mod sync {
+    pub(crate) use core::sync::atomic::{fence, AtomicU32, Ordering};
+}
 pub mod sys;
 #[cfg(feature = "std")]
 mod thread;
@@ -34,6 +41,6 @@ pub use error::Error;
 #[cfg(feature = "std")]
 pub use percpu::{Link, List, Mismatch, Ops};
 #[cfg(feature = "std")]
-pub use tier::{counts, current_cpu, nr_cpus, tiers, Counts, Tiers};
+pub use tier::{counts, current_cpu, nr_cpus, start, tiers, Counts, Tiers};
 pub use vector::{is_available, run, LimitError, Op, Outcome, Vector};
 pub use word::{Integer, PerCpuWord, Word};

@@ -542,6 +542,27 @@ impl Operation for Pop {
 // ---- The interface for Rust ---------------------------------------------------------------------
 
 /// The link of an element of a list.
+///
+/// # Examples
+///
+/// ```
+/// use cpu_opv::{Link, List, Ops};
+///
+/// #[repr(C)]
+/// struct Element {
+///     link: Link,
+///     value: u32,
+/// }
+///
+/// let (list, element) = (List::new(), Element { link: Link::new(), value: 7 });
+/// // SAFETY: The element is on no other list and stays while it is on this one, of CPU 0.
+/// unsafe { Ops::private().push(&list, (&element.link).into(), 0) }?;
+/// let link = Ops::private().pop(&list, 0)?.unwrap();
+/// // SAFETY: The link is the first field of an element, which is there.
+/// let element = unsafe { link.cast::<Element>().as_ref() };
+/// assert_eq!((element.value, element.link.next()), (7, None));
+/// # Ok::<(), cpu_opv::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct Link(AtomicPtr<Link>);
@@ -559,6 +580,19 @@ impl Link {
 }
 
 /// The head of a list of one CPU.
+///
+/// # Examples
+///
+/// ```
+/// use cpu_opv::{Link, List, Ops};
+///
+/// let (list, link) = (List::new(), Link::new());
+/// assert!(list.is_empty());
+/// // SAFETY: The link is on no other list and stays while it is on this one, of CPU 0.
+/// unsafe { Ops::private().push(&list, (&link).into(), 0) }?;
+/// assert_eq!(list.first(), Some((&link).into()));
+/// # Ok::<(), cpu_opv::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct List(AtomicPtr<Link>);
@@ -611,6 +645,8 @@ impl List {
 /// let ops = Ops::private();
 /// ops.add(&counter, 1, current_cpu())?;
 /// assert_eq!(ops.fetch_add(&counter, 1, 0)?, 41);
+/// ops.add_release(&counter, 1, 0)?;
+/// assert_eq!(counter.load(Ordering::Acquire), 43);
 /// # Ok::<(), cpu_opv::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -621,6 +657,18 @@ pub struct Ops {
 }
 
 /// The comparison of this number failed, from 0, and nothing has happened.
+///
+/// # Examples
+///
+/// ```
+/// use cpu_opv::{Mismatch, Ops};
+/// use std::sync::atomic::AtomicUsize;
+///
+/// let (state, owner) = (AtomicUsize::new(1), AtomicUsize::new(5));
+/// let done = Ops::private().compare_compare_store(&state, 1, &owner, 6, 2, 0)?;
+/// assert_eq!(done, Err(Mismatch(1)));
+/// # Ok::<(), cpu_opv::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Mismatch(pub usize);
 
@@ -978,6 +1026,19 @@ impl Ops {
     ///
     /// The element is the caller's then, also to free it at once: no other thread that has just
     /// seen it at the head goes on with it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cpu_opv::{Link, List, Ops};
+    ///
+    /// let (list, link) = (List::new(), Link::new());
+    /// // SAFETY: The link is on no other list and stays while it is on this one, of CPU 0.
+    /// unsafe { Ops::private().push(&list, (&link).into(), 0) }?;
+    /// assert_eq!(Ops::private().pop(&list, 0)?, Some((&link).into()));
+    /// assert_eq!(Ops::private().pop(&list, 0)?, None);
+    /// # Ok::<(), cpu_opv::Error>(())
+    /// ```
     pub fn pop(self, list: &List, cpu: c_int) -> Result<Option<NonNull<Link>>, Error> {
         let operation = Pop {
             head: pointer(&list.0),

@@ -3,6 +3,34 @@
 //! The binary interface, as `include/uapi/linux/cpu_opv.h` has it.
 //!
 //! The names are those of the header. Pointers are 64 bits wide in every ABI.
+//!
+//! # Examples
+//!
+//! One operation of each kind, which programs make by [`Op`](crate::Op) instead:
+//!
+//! ```
+//! use cpu_opv::sys::*;
+//!
+//! let mut words = [1u64, 1, 0];
+//! let [a, b, c] = [0, 1, 2].map(|i| (&raw mut words[i]) as u64);
+//! let vec = [
+//!     (CPU_COMPARE_EQ_OP, cpu_op_u {
+//!         compare_op: compare_op { a, b, expect_fault_a: 0, expect_fault_b: 0 },
+//!     }),
+//!     (CPU_MEMCPY_OP, cpu_op_u {
+//!         memcpy_op: memcpy_op { dst: c, src: a, expect_fault_dst: 0, expect_fault_src: 0 },
+//!     }),
+//!     (CPU_ADD_OP, cpu_op_u { arithmetic_op: arithmetic_op { p: a, count: 1, expect_fault_p: 0 } }),
+//!     (CPU_OR_OP, cpu_op_u { bitwise_op: bitwise_op { p: b, mask: 6, expect_fault_p: 0 } }),
+//!     (CPU_LSHIFT_OP, cpu_op_u { shift_op: shift_op { p: c, bits: 4, expect_fault_p: 0 } }),
+//! ]
+//! .map(|(op, u)| cpu_op { op, len: 8, u });
+//! // SAFETY: The operands are words that nobody else has.
+//! let ret = unsafe { cpu_opv(vec.as_ptr(), vec.len() as i32, 0, 0) };
+//! if ret == 0 {
+//!     assert_eq!(words, [2, 7, 16]);
+//! }
+//! ```
 
 #![allow(non_camel_case_types, non_upper_case_globals)]
 

@@ -9,7 +9,7 @@
 
 use core::ffi::c_void;
 use core::ptr::null_mut;
-use core::sync::atomic::{fence, AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use crate::rseq::{self, Area};
 
@@ -133,30 +133,14 @@ impl Thread {
         (&raw const self.area).cast_mut()
     }
 
-    /// Says that the thread is about to call cpu_opv(). Signals are blocked.
-    pub(crate) fn begin_call(&self) {
-        self.calling.store(1, Ordering::Relaxed);
-        // ORDERING: Pairs with the fence in `wait_for_calls()`: either that sees this call, or this
-        // thread sees the closed gate.
-        fence(Ordering::SeqCst);
+    /// Whether the thread is about to call cpu_opv(), or in there.
+    pub(crate) fn calling(&self) -> &AtomicU32 {
+        &self.calling
     }
 
-    /// Says that the call is over.
-    pub(crate) fn end_call(&self) {
-        // ORDERING: Pairs with the load in `wait_for_calls()`: who sees it sees what the vector has
-        // stored.
-        self.calling.store(0, Ordering::Release);
-    }
-
-    /// Waits until no thread is calling cpu_opv(). The gate is closed.
-    pub(crate) fn wait_for_calls() {
-        // ORDERING: Pairs with the fence in `begin_call()`.
-        fence(Ordering::SeqCst);
-        for thread in records() {
-            while thread.calling.load(Ordering::Acquire) != 0 {
-                crate::tier::pause();
-            }
-        }
+    /// Returns that of each thread.
+    pub(crate) fn all_calling() -> impl Iterator<Item = &'static AtomicU32> {
+        records().map(|record| &record.calling)
     }
 
     /// Frees the records of the threads that the child of a fork does not have.

@@ -62,10 +62,11 @@
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int};
 use core::mem::MaybeUninit;
-use core::sync::atomic::{fence, AtomicI32, AtomicIsize, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicIsize, AtomicU32, AtomicUsize, Ordering};
 use std::sync::Once;
 
 use crate::error::Error;
+use crate::gate;
 use crate::rseq::{self, Area, Attempt};
 use crate::thread::Thread;
 use crate::vector;
@@ -84,6 +85,8 @@ const OWN_AREAS: u32 = 1 << 2;
 const VECTORS: u32 = 1 << 3;
 /// membarrier() fences sequences.
 const FENCE: u32 = 1 << 4;
+/// There are no sequences because nothing fences them.
+const UNFENCED: u32 = 1 << 5;
 
 /// What all threads read and hardly ever write.
 #[repr(align(128))]
@@ -112,6 +115,13 @@ static LOCK_COUNT: AtomicUsize = AtomicUsize::new(0);
 static ABORT_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// What the operations of this process use.
+///
+/// # Examples
+///
+/// ```
+/// let cpu_opv::Tiers { rseq, cpu_opv, .. } = cpu_opv::tiers();
+/// println!("{}, {}", if rseq { "sequences" } else { "no sequences" }, if cpu_opv { "the call" } else { "the lock" });
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Tiers {
@@ -141,7 +151,40 @@ pub fn tiers() -> Tiers {
     }
 }
 
+/// Finds out what the operations of this process use, and returns it.
+///
+/// The first operation does that as well. A program calls this to hear at its start that its
+/// operations will be slow, and why.
+///
+/// # Errors
+///
+/// [`Error::Unfenced`] where there could be sequences, but nothing in the kernel (or what a filter
+/// of system calls leaves of it) keeps them away from an operation for another CPU. So the library
+/// begins none. Operations are done all the same, and safely: each takes the lock.
+///
+/// # Examples
+///
+/// ```
+/// match cpu_opv::start() {
+///     Ok(tiers) => println!("{tiers:?}"),
+///     Err(error) => eprintln!("per-CPU operations are slow here: {error}"),
+/// }
+/// ```
+pub fn start() -> Result<Tiers, Error> {
+    if mode() & UNFENCED != 0 {
+        return Err(Error::Unfenced);
+    }
+    Ok(tiers())
+}
+
 /// How often operations have taken the slower ways. All others were done by one sequence.
+///
+/// # Examples
+///
+/// ```
+/// let cpu_opv::Counts { vectors, locked, aborts, .. } = cpu_opv::counts();
+/// println!("{vectors} vectors, {locked} times the lock, {aborts} sequences aborted");
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -311,14 +354,13 @@ unsafe fn fall_back(
 unsafe fn call(operation: &impl Operation, cpu: c_int, thread: &Thread) -> Result<Attempt, Error> {
     let _signals = BlockedSignals::new();
 
-    thread.begin_call();
-    let result = if PROCESS.gate.load(Ordering::Relaxed) == 0 {
+    let result = if gate::enter(&PROCESS.gate, thread.calling()) {
         // SAFETY: The caller vouches for the operands.
         unsafe { count_vector(operation, cpu) }
     } else {
         Err(Error::Busy)
     };
-    thread.end_call();
+    gate::leave(thread.calling());
     result
 }
 
@@ -354,15 +396,15 @@ fn thread(sequences: bool) -> Option<&'static Thread> {
 /// Returns what there is, and finds out first if need be.
 #[inline]
 fn mode() -> u32 {
-    // ORDERING: Pairs with the store in `start()`: who sees the mode sees the rest.
+    // ORDERING: Pairs with the store in `find_out()`: who sees the mode sees the rest.
     match PROCESS.mode.load(Ordering::Acquire) {
-        0 => start(),
+        0 => find_out(),
         mode => mode,
     }
 }
 
 #[cold]
-fn start() -> u32 {
+fn find_out() -> u32 {
     static ONCE: Once = Once::new();
     // A handler would wait for the thread that it interrupts.
     let _signals = BlockedSignals::new();
@@ -380,8 +422,12 @@ fn start() -> u32 {
         if let Some(key) = crate::thread::create_key() {
             PROCESS.key.store(key + 1, Ordering::Relaxed);
         }
-        // Where nothing excludes sequences there must be none.
-        if rseq::SUPPORTED && allowed("rseq") && mode & (VECTORS | FENCE) != 0 {
+        if !rseq::SUPPORTED || !allowed("rseq") {
+            // There are none.
+        } else if mode & (VECTORS | FENCE) == 0 {
+            // Where nothing excludes sequences there must be none.
+            mode |= UNFENCED;
+        } else {
             mode |= match rseq::registered_by_libc() {
                 Some(offset) => {
                     PROCESS.area_offset.store(offset, Ordering::Relaxed);
@@ -475,29 +521,29 @@ impl Gate {
         if mode & (SEQUENCES | VECTORS) == 0 {
             return Ok(gate);
         }
-        PROCESS.gate.store(1, Ordering::SeqCst);
-        // A child of a fork may have to register again.
-        if mode & SEQUENCES != 0
-            && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ)
-            && !(membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ)
-                && membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ))
-        {
-            return Err(Error::last());
-        }
-        if mode & VECTORS != 0 {
-            Thread::wait_for_calls();
-        }
-        // ORDERING: The operation comes after what the barriers above have made visible.
-        fence(Ordering::SeqCst);
+        let calls = || Thread::all_calling().filter(|_| mode & VECTORS != 0);
+        gate::close(&PROCESS.gate, || fence_sequences(mode), calls, pause)?;
         Ok(gate)
     }
 }
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        // ORDERING: Pairs with the load of the gate in each sequence and before each vector.
-        PROCESS.gate.store(0, Ordering::Release);
+        gate::open(&PROCESS.gate);
     }
+}
+
+/// Aborts the sequences that are on their way.
+fn fence_sequences(mode: u32) -> Result<(), Error> {
+    // A child of a fork may have to register again.
+    if mode & SEQUENCES == 0
+        || membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ)
+        || (membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ)
+            && membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ))
+    {
+        return Ok(());
+    }
+    Err(Error::last())
 }
 
 /// The lock of the process. It passes on the priority of who waits for it.
@@ -537,7 +583,7 @@ impl Lock {
     }
 
     fn lock(&self) -> Held {
-        // SAFETY: `start()` has initialised it. Signals are blocked, so the thread does not have it.
+        // SAFETY: `find_out()` has initialised it. Signals are blocked, so the thread does not have it.
         unsafe { libc::pthread_mutex_lock(self.mutex()) };
         Held
     }
@@ -616,7 +662,7 @@ unsafe extern "C" fn in_child() {
     Thread::forked(thread(false));
     // Who has the lock is a thread of another process, or this one by another number.
     LOCK.init();
-    PROCESS.gate.store(0, Ordering::Release);
+    gate::open(&PROCESS.gate);
     if let Some(mut gate) = gate {
         core::mem::forget(gate.held.take());
     }

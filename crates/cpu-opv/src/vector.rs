@@ -11,6 +11,19 @@ use crate::sys::{self, cpu_op};
 use crate::word::{address, Integer, Word};
 
 /// What became of a vector.
+///
+/// # Examples
+///
+/// ```
+/// use cpu_opv::{run, Op, Outcome};
+/// use std::sync::atomic::AtomicUsize;
+///
+/// let state = AtomicUsize::new(1);
+/// match run([Op::compare_eq(&state, 2), Op::store(&state, 3)], 0) {
+///     Ok(outcome) => assert!(outcome == Outcome::Stopped(0) && !outcome.is_done()),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use = "a comparison may have stopped the vector"]
 pub enum Outcome {
@@ -29,6 +42,19 @@ impl Outcome {
 }
 
 /// A limit of the system call was exceeded.
+///
+/// # Examples
+///
+/// ```
+/// use cpu_opv::{sys, LimitError, Op, Vector};
+///
+/// let mut vector = Vector::new();
+/// for _ in 0..sys::CPU_OP_VEC_LEN_MAX {
+///     vector.push(Op::barrier())?;
+/// }
+/// assert!(vector.push(Op::barrier()).is_err());
+/// # Ok::<(), LimitError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LimitError(());
 
@@ -56,11 +82,38 @@ enum Own {
 /// # Examples
 ///
 /// ```
-/// use cpu_opv::Op;
-/// use std::sync::atomic::AtomicUsize;
+/// use cpu_opv::{run, Error, Op};
+/// use std::sync::atomic::{AtomicU32, Ordering};
 ///
-/// let length = AtomicUsize::new(0);
-/// let op = Op::add(&length, 1);
+/// let [a, b, c] = &[1, 2, 0].map(AtomicU32::new);
+/// let compare = [
+///     Op::compare_eq(a, 1),
+///     Op::compare_ne(a, 2),
+///     Op::compare_ne_words(a, b),
+///     Op::copy(c, a),
+///     Op::compare_eq_words(a, c),
+/// ];
+/// let change = [
+///     Op::add(a, 1),
+///     Op::add_release(b, 1),
+///     Op::or(a, 4),
+///     Op::and(a, 6),
+///     Op::xor(a, 3),
+///     Op::shift_left(a, 2),
+///     Op::shift_right(b, 1),
+///     Op::barrier(),
+///     Op::store(c, 7),
+///     Op::store_release(c, 8),
+///     Op::copy_release(b, c),
+/// ];
+/// match run(compare, 0).and_then(|outcome| Ok((outcome, run(change, 0)?))) {
+///     Ok((compared, changed)) => {
+///         assert!(compared.is_done() && changed.is_done());
+///         let values = [a, b, c].map(|word| word.load(Ordering::Relaxed));
+///         assert_eq!(values, [20, 8, 8]);
+///     }
+///     Err(error) => assert_eq!(error, Error::Unsupported),
+/// }
 /// ```
 #[derive(Clone, Copy)]
 #[must_use = "an operation does nothing unless a vector with it is run"]
@@ -230,6 +283,21 @@ impl<'a> Op<'a> {
     /// Whenever a vector with this operation runs, `len` bytes from each pointer on either are not
     /// accessible to the process at all, or can be read, and no other thread then writes to them
     /// except by cpu_opv() for the same CPU, or a restartable sequence there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cpu_opv::{run, Op};
+    ///
+    /// let (key, wanted) = (*b"a key", *b"a key");
+    /// let (a, b) = (key.as_ptr().cast(), wanted.as_ptr().cast());
+    /// // SAFETY: Both are there and do not change.
+    /// let compare = unsafe { Op::compare_bytes(true, a, b, key.len()) }?;
+    /// if let Ok(outcome) = run([compare], 0) {
+    ///     assert!(outcome.is_done());
+    /// }
+    /// # Ok::<(), cpu_opv::LimitError>(())
+    /// ```
     pub unsafe fn compare_bytes(
         equal: bool,
         a: *const c_void,
@@ -257,6 +325,21 @@ impl<'a> Op<'a> {
     /// As for [`compare_bytes`](Op::compare_bytes), and `dst` can be written: no reference asserts
     /// that it does not change, and no other thread reads it then except by cpu_opv() for the same
     /// CPU, or a restartable sequence there. The bytes are valid for whoever reads them as a type.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cpu_opv::{run, Op};
+    ///
+    /// let (record, mut log) = (*b"a record", [0; 8]);
+    /// let (dst, src) = ((&raw mut log).cast(), (&raw const record).cast());
+    /// // SAFETY: Both are there, and no reference to them is used while the vector runs.
+    /// let copy = unsafe { Op::copy_bytes(dst, src, record.len()) }?;
+    /// if run([copy], 0).is_ok() {
+    ///     assert_eq!(log, record);
+    /// }
+    /// # Ok::<(), cpu_opv::LimitError>(())
+    /// ```
     pub unsafe fn copy_bytes(
         dst: *mut c_void,
         src: *const c_void,
@@ -278,6 +361,23 @@ impl<'a> Op<'a> {
     /// # Safety
     ///
     /// Whenever the comparisons before it let the vector get here, `src` is a word that is valid.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cpu_opv::{run, Op};
+    /// use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+    ///
+    /// let (mut next, second) = (AtomicUsize::new(0), 16);
+    /// *next.get_mut() = second;
+    /// let (head, new) = (AtomicPtr::new(&raw mut next), AtomicUsize::new(0));
+    /// let first = head.load(Ordering::Relaxed);
+    /// // SAFETY: While `first` is the head it is there.
+    /// let vector = [Op::compare_eq(&head, first), unsafe { Op::copy_from(&new, first) }];
+    /// if run(vector, 0).is_ok() {
+    ///     assert_eq!(new.load(Ordering::Relaxed), second);
+    /// }
+    /// ```
     pub unsafe fn copy_from<W: Word>(dst: &'a W, src: *const W) -> Self {
         let mut op = Self::copy_raw(sys::CPU_MEMCPY_OP, address(dst), address(src), W::BYTES);
 
@@ -437,6 +537,12 @@ pub fn run<const N: usize>(ops: [Op<'_>; N], cpu: c_int) -> Result<Outcome, Erro
 }
 
 /// Returns whether the kernel has the system call.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(cpu_opv::is_available(), cpu_opv::run([], 0).is_ok());
+/// ```
 pub fn is_available() -> bool {
     // SAFETY: With this flag the other arguments are ignored.
     unsafe {

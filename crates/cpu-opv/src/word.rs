@@ -16,6 +16,17 @@ mod sealed {
 /// An atomic type that the kernel accesses by one load and one store.
 ///
 /// The 64-bit types are words on 64-bit targets only: a 32-bit kernel accesses them in two halves.
+///
+/// # Examples
+///
+/// ```
+/// use cpu_opv::{Op, Word};
+///
+/// fn set_if<'a, W: Word>(word: &'a W, old: W::Value, new: W::Value) -> [Op<'a>; 2] {
+///     [Op::compare_eq(word, old), Op::store(word, new)]
+/// }
+/// _ = cpu_opv::run(set_if(&std::sync::atomic::AtomicU8::new(1), 1, 2), 0);
+/// ```
 pub trait Word: sealed::Sealed + Sync {
     /// The type of the values.
     type Value: Copy;
@@ -31,9 +42,33 @@ pub trait Word: sealed::Sealed + Sync {
 }
 
 /// A [`Word`] that is an integer.
+///
+/// # Examples
+///
+/// ```
+/// use cpu_opv::{Integer, Op};
+///
+/// fn count<W: Integer>(words: &[W; 2], count: W::Value) -> [Op<'_>; 2] {
+///     [Op::add(&words[0], count), Op::add(&words[1], count)]
+/// }
+/// _ = cpu_opv::run(count(&[1, 2].map(std::sync::atomic::AtomicI16::new), -1), 0);
+/// ```
 pub trait Integer: Word {}
 
 /// A [`Word`] that the per-CPU operations work on: of 32 bits, or of the size of a pointer.
+///
+/// # Examples
+///
+/// ```
+/// use cpu_opv::{Error, Ops, PerCpuWord};
+///
+/// fn exchange<W: PerCpuWord>(words: &[W], new: W::Value) -> Result<W::Value, Error> {
+///     let cpu = cpu_opv::current_cpu();
+///     Ops::private().swap(&words[cpu as usize % words.len()], new, cpu)
+/// }
+/// # #[cfg(feature = "std")]
+/// assert_eq!(exchange(&[std::sync::atomic::AtomicI32::new(1)], 2), Ok(1));
+/// ```
 pub trait PerCpuWord: Word {}
 
 macro_rules! integer {

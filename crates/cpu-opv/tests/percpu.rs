@@ -12,8 +12,8 @@ use std::{
 };
 
 use cpu_opv::{
-    counts, current_cpu, nr_cpus, tiers, Counter, Error, Link, List, Mismatch, Ops, PerCpu, Ring,
-    Stack,
+    counts, current_cpu, nr_cpus, start, tiers, Counter, Error, Link, List, Mismatch, Ops, PerCpu,
+    Ring, Stack,
 };
 
 /// Held by each test: some count what all do, and some fork.
@@ -87,16 +87,89 @@ fn tiers_are_those_asked_for() {
         std::io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS)
     };
     let tiers = tiers();
+    let has_vectors = asked_for("cpu_opv") && cpu_opv::is_available();
+    let is_fenced = has_vectors || std::env::var_os(NO_MEMBARRIER).is_none();
+    let wants_sequences = has_sequences() && asked_for("rseq");
 
     println!("{tiers:?}, {} CPUs", nr_cpus());
-    assert_eq!(
-        tiers.rseq,
-        has_sequences() && asked_for("rseq") && kernel_has_rseq
-    );
-    assert_eq!(
-        tiers.cpu_opv,
-        asked_for("cpu_opv") && cpu_opv::is_available()
-    );
+    assert_eq!(tiers.rseq, wants_sequences && is_fenced && kernel_has_rseq);
+    assert_eq!(tiers.cpu_opv, has_vectors);
+    if wants_sequences && !is_fenced {
+        assert_eq!(start(), Err(Error::Unfenced));
+    } else {
+        assert_eq!(start(), Ok(tiers));
+    }
+}
+
+/// Runs tests of this program again, each in a process of its own that `prepare` has changed.
+fn again(tests: &[&str], prepare: impl Fn(&mut Command)) {
+    for test in tests {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+
+        prepare(command.args(["--exact", test, "--nocapture"]));
+        let output = command.output().unwrap();
+        let words = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && words.contains("test result: ok. 1 passed"),
+            "{test}: {output:?}"
+        );
+    }
+}
+
+/// How the environment says that membarrier() fails.
+const NO_MEMBARRIER: &str = "CPU_OPV_TEST_NO_MEMBARRIER";
+
+/// Makes membarrier() fail in the process from now on, as it does on an older kernel.
+#[cfg(target_arch = "x86_64")]
+fn refuse_membarrier(errno: c_int) -> std::io::Result<()> {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const JUMP_UNLESS: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let step = |code, jf, k| libc::sock_filter { code, jt: 0, jf, k };
+    let mut steps = [
+        // The number of the call is the first word.
+        step(LOAD, 0, 0),
+        step(JUMP_UNLESS, 1, libc::SYS_membarrier as u32),
+        step(RETURN, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
+        step(RETURN, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog {
+        len: steps.len() as u16,
+        filter: steps.as_mut_ptr(),
+    };
+
+    // SAFETY: The filter is read only.
+    let failed = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+            || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter) != 0
+    };
+    if failed {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Where nothing fences the sequences the library says so, begins none, and is as right as ever.
+/// Before 5.10 membarrier() has no such command, and a filter may not let it through.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn kernels_that_do_not_fence_sequences() {
+    use std::os::unix::process::CommandExt;
+
+    let _alone = alone();
+    for errno in [libc::EINVAL, libc::ENOSYS, libc::EPERM] {
+        let tests = [
+            "tiers_are_those_asked_for",
+            "own_cpu_is_done_by_sequences",
+            "counters_lose_nothing",
+            "long_sequences_lose_nothing",
+        ];
+        again(&tests, |command| {
+            command.env(NO_MEMBARRIER, errno.to_string());
+            // SAFETY: The child uses what is allowed after a fork.
+            unsafe { command.pre_exec(move || refuse_membarrier(errno)) };
+        });
+    }
 }
 
 /// Runs `check` for the CPU that the thread is on, for another one, and for one that is offline if
@@ -807,22 +880,18 @@ fn signal_handlers_can_use_it() {
 #[test]
 fn without_the_registration_of_the_c_library() {
     let _alone = alone();
-    let again = |test: &str| {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture"])
-            .env("GLIBC_TUNABLES", "glibc.pthread.rseq=0")
-            .output()
-            .unwrap();
+    let tests = [
+        "tiers_are_those_asked_for",
+        "own_cpu_is_done_by_sequences",
+        "counters_lose_nothing",
+        "signal_handlers_can_use_it",
+        "forks_see_whole_operations",
+        "threads_that_end",
+    ];
 
-        assert!(output.status.success(), "{output:?}");
-    };
-
-    again("tiers_are_those_asked_for");
-    again("own_cpu_is_done_by_sequences");
-    again("counters_lose_nothing");
-    again("signal_handlers_can_use_it");
-    again("forks_see_whole_operations");
-    again("threads_that_end");
+    again(&tests, |command| {
+        command.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0");
+    });
 }
 
 /// The record of a thread that has ended goes to another, also its area.

@@ -25,6 +25,7 @@ struct Padded<T>(T);
 /// Ops::private().add(mine, 1, cpu)?;
 /// let sum: usize = hits.iter().map(|(_, hits)| hits.load(Ordering::Relaxed)).sum();
 /// assert_eq!(sum, 1);
+/// assert!(hits.get(cpu).is_some() && hits.get(-1).is_none());
 /// # Ok::<(), cpu_opv::Error>(())
 /// ```
 #[derive(Debug)]

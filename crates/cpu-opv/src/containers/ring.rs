@@ -166,6 +166,20 @@ impl<T: Copy, const N: usize> Ring<T, N> {
 }
 
 /// A record that was reserved. Those behind it wait until it is committed or dropped.
+///
+/// # Examples
+///
+/// ```
+/// use cpu_opv::{Ops, Ring};
+///
+/// let ring = Ring::<u32, 4>::new(Ops::private(), 0);
+/// let (first, second) = (ring.reserve()?.unwrap(), ring.reserve()?.unwrap());
+/// second.commit(2);
+/// assert_eq!(ring.pop()?, None);
+/// drop(first);
+/// assert_eq!(ring.pop()?, Some(2));
+/// # Ok::<(), cpu_opv::Error>(())
+/// ```
 #[must_use = "the record is discarded when it is dropped"]
 pub struct Reserved<'a, T> {
     slot: &'a Slot<T>,

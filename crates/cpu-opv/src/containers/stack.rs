@@ -36,6 +36,8 @@ struct Node<T> {
 ///     .map(|cpu| pool.take_all(cpu).unwrap().count())
 ///     .sum();
 /// assert_eq!(left, 1);
+/// pool.push_to(vec![1], 0).unwrap();
+/// assert_eq!(pool.pop_from(0)?, Some(vec![1]));
 /// # Ok::<(), cpu_opv::Error>(())
 /// ```
 pub struct Stack<T> {
@@ -162,6 +164,16 @@ impl<T> Drop for Stack<T> {
 }
 
 /// The values that were taken from a list.
+///
+/// # Examples
+///
+/// ```
+/// let pool = cpu_opv::Stack::new();
+/// pool.push_to("first", 0).unwrap();
+/// pool.push_to("second", 0).unwrap();
+/// assert_eq!(pool.take_all(0)?.collect::<Vec<_>>(), ["second", "first"]);
+/// # Ok::<(), cpu_opv::Error>(())
+/// ```
 pub struct Taken<T> {
     first: Option<NonNull<Link>>,
     values: PhantomData<Box<Node<T>>>,
