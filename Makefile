@@ -61,9 +61,12 @@ help:
 	@echo '  BASE=N         the kernel to use, one of: $(notdir $(wildcard patches/[0-9]*)); default: the newest'
 	@echo '                 whose source is available'
 	@echo '  KDIR=DIR       uses your own kernel git tree instead, with the nearest series'
+	@echo '  ARCH=NAME      x86_64, arm64 or riscv64; default: that of this machine. Another one is emulated,'
+	@echo '                 which needs packages of Debian'
 	@echo '  FLAVOUR=NAME   the kernel configuration, also CONFIG=; one of: run (the default), debug'
 	@echo '                 (all checks, slow), rt (real-time), dynamic (preemption model chosen at boot),'
-	@echo '                 scx (sched_ext: some self-tests run again under a scheduler in BPF)'
+	@echo '                 scx (sched_ext: some self-tests run again under a scheduler in BPF), 64k (arm64'
+	@echo '                 with pages of 64 KB)'
 	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
 	@echo '  KARGS="..."    further kernel arguments, such as isolcpus=3 nohz_full=3, or preempt=full'
 

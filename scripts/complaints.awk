@@ -6,7 +6,7 @@
 function is_complaint(line) {
 	if (line ~ /Memory failure: |virtme-ng-init: /)
 		return 0
-	return line ~ /WARNING:|BUG:|BUG |INFO: .*(possible|suspicious|trying to register|task .* blocked|rcu.*detected)|Oops|general protection fault|Kernel panic|KASAN|UBSAN|KCSAN|KFENCE|Call Trace:|detected stalls|soft lockup|hard LOCKUP|Bad page|corruption|unreferenced object|scheduling while atomic|still has locks held|refcount_t:/
+	return line ~ /WARNING:|BUG:|BUG |INFO: .*(possible|suspicious|trying to register|task .* blocked|rcu.*detected)|Oops|general protection fault|Kernel panic|KASAN|UBSAN|KCSAN|KFENCE|Call [Tt]race:|Unable to handle kernel|Internal error: |detected stalls|soft lockup|hard LOCKUP|Bad page|corruption|unreferenced object|scheduling while atomic|still has locks held|refcount_t:/
 }
 
 # With only=1, prints these lines, and exits with status 1 if there are none.

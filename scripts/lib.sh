@@ -16,8 +16,6 @@ unset GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE GIT_PREFIX GIT_OBJECT_DIRECTORY
 
 JOBS=${JOBS:-$(nproc)}
 FLAVOUR=${FLAVOUR:-run}
-ARCH=${ARCH:-x86_64}
-export ARCH
 
 # Output and reprinted patches must not depend on the user or the place.
 export LC_ALL=C.UTF-8 TZ=UTC
@@ -39,7 +37,27 @@ case $ROOT in
 # The kernel's Makefile would refuse it too, but much later.
 *[[:space:]:]*) die "the kernel cannot be built in a path with a space or a colon: move $ROOT" ;;
 esac
-[ "$ARCH" = x86_64 ] || die "ARCH=$ARCH: only x86_64 kernels can be built and booted so far (unset ARCH if it is merely exported)"
+
+# Sets what an architecture is called and where its kernel is: by the kernel's Makefile, by
+# compilers and QEMU. The first four have been booted here, see patches/README.md.
+case $(uname -m) in
+aarch64) HOST_ARCH=arm64 ;;
+riscv64 | s390x | loongarch64) HOST_ARCH=$(uname -m) ;;
+*) HOST_ARCH=x86_64 ;;
+esac
+ARCH=${ARCH:-$HOST_ARCH}
+export ARCH
+# shellcheck disable=SC2034 # for kernel, vm and others
+case $ARCH in
+x86_64) KERNEL_ARCH=x86_64 IMAGE=arch/x86/boot/bzImage MACHINE=x86_64 ;;
+arm64) KERNEL_ARCH=arm64 IMAGE=arch/arm64/boot/Image MACHINE=aarch64 ;;
+riscv64) KERNEL_ARCH=riscv IMAGE=arch/riscv/boot/Image MACHINE=riscv64 ;;
+s390x) KERNEL_ARCH=s390 IMAGE=arch/s390/boot/bzImage MACHINE=s390x ;;
+loongarch64) KERNEL_ARCH=loongarch IMAGE=arch/loongarch/boot/vmlinux.efi MACHINE=loongarch64 ;;
+*) die "ARCH=$ARCH is none of x86_64, arm64, riscv64, s390x, loongarch64 (unset ARCH if it is merely exported)" ;;
+esac
+# A guest that is of another architecture than this machine has its own files.
+is_foreign() { [ "$ARCH" != "$HOST_ARCH" ]; }
 
 mkdir -p "$LOGDIR"
 
@@ -99,7 +117,7 @@ version_of() { # of the kernel tree whose Makefile is read from standard input
 
 # Does KDIR have the series, and is the kernel built there? Then it is used as it is.
 kdir_is_built() {
-	[ -n "${KDIR:-}" ] && [ -f "$KDIR/arch/x86/boot/bzImage" ] && grep -qsx 'CONFIG_CPU_OPV=y' "$KDIR/.config"
+	[ -n "${KDIR:-}" ] && [ -f "$KDIR/$IMAGE" ] && grep -qsx 'CONFIG_CPU_OPV=y' "$KDIR/.config"
 }
 
 # Sets BASE, TREE, SRC and OUT. If `source` had to choose a base, it has written it to build/base.
@@ -117,7 +135,9 @@ use_base() {
 	# The benchmark's additions to the kernel, the states between two patches, and the kernel
 	# without the series have trees of their own.
 	case $FLAVOUR in bench* | each* | plain) SRC=$SRC-${FLAVOUR%%-*} ;; esac
+	# x86-64 came first.
 	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
+	[ "$ARCH" = x86_64 ] || OUT=$BUILD/out/${TREE#linux-}-$ARCH-$FLAVOUR
 	if kdir_is_built; then
 		SRC=$(realpath "$KDIR")
 		OUT=$SRC
@@ -184,13 +204,30 @@ kernel_is_current() { # kernel_is_current STATE
 kmake() {
 	local compiler=(LLVM= CC="ccache gcc")
 	case $FLAVOUR in bench* | debug) compiler=(LLVM="$LLVM" CC="ccache clang${LLVM/#1/}") ;; esac
-	nice -n "${NICE:-10}" make -C "$SRC" O="$OUT" ARCH="$ARCH" "${compiler[@]}" "$@"
+	# It compiles for every architecture.
+	! is_foreign || compiler=(LLVM="$LLVM" CC="ccache clang${LLVM/#1/}")
+	nice -n "${NICE:-10}" make -C "$SRC" O="$OUT" ARCH="$KERNEL_ARCH" "${compiler[@]}" "$@"
+}
+
+# The compilers of programs that run in the guest: of 64-bit ones, and of 32-bit ones where the
+# kernel serves them. Those for a foreign guest hold all that they need.
+program_compilers() { # sets CC and CC_32
+	CC=gcc CC_32=
+	! is_foreign || CC="clang${LLVM/#1/} --target=$MACHINE-linux-gnu -fuse-ld=lld -static"
+	case $ARCH in
+	x86_64) CC_32="$CC -m32" ;;
+	arm64)
+		[ ! -f /usr/arm-linux-gnueabihf/include/stdio.h ] ||
+			CC_32="clang${LLVM/#1/} --target=arm-linux-gnueabihf -fuse-ld=lld -static"
+		;;
+	esac
 }
 
 # QEMU's options for a guest whose clock counts instructions. The CPU has no fast string
 # instructions, so the kernel copies by loops: each byte of a string instruction would count.
 # shellcheck disable=SC2034 # for bench and preemptoff
-ICOUNT="-icount shift=0,sleep=off -cpu max,-fsrm,-erms"
+ICOUNT="-icount shift=0,sleep=off"
+[ "$ARCH" != x86_64 ] || ICOUNT+=" -cpu max,-fsrm,-erms"
 
 # build_selftests: builds the self-tests with the kernel's own build system, those of cpu_opv or of
 # SELFTESTS, and installs them in the directory INSTALL, which stays locked until the script ends.
@@ -198,9 +235,16 @@ build_selftests() {
 	lock "$INSTALL.lock"
 	logged "headers-${OUT##*/}" kmake headers || exit 1
 	rm -rf "$INSTALL"
-	# The C library's own compiler: clang does not always find the 32-bit one.
-	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS="${SELFTESTS:-cpu_opv}" CC=gcc LLVM= \
-		INSTALL_PATH="$INSTALL" FORCE_TARGETS=1 install || exit 1
+	# For this machine by the C library's own compiler: clang does not always find the 32-bit one.
+	program_compilers
+	local arguments=(CC="$CC" LLVM= CC_32="$CC_32")
+	if [ "$ARCH" = arm64 ] && [ -n "$CC_32" ]; then
+		# Only x86 has the headers of both in one.
+		logged "headers-${OUT##*/}-32" kmake O="$OUT-32" ARCH=arm headers || exit 1
+		arguments+=(KHDR_INCLUDES_32="-isystem $OUT-32/usr/include")
+	fi
+	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS="${SELFTESTS:-cpu_opv}" \
+		ARCH="$KERNEL_ARCH" "${arguments[@]}" INSTALL_PATH="$INSTALL" FORCE_TARGETS=1 install || exit 1
 }
 
 # guest_results OUTPUT LOG PROGRAM...: turns what guest-tests printed, and the guest's kernel

@@ -70,6 +70,30 @@ base     architecture  flavour   passed  failed  skipped  minutes
 27 passed, 0 failed, 0 skipped
 """.lstrip("\n") + r"\Z"))
 
+    def test_architectures(self):
+        self.stub("uname", "echo x86_64")
+        (self.root / "build").mkdir()
+        write(self.root / "tests/expected-skips", ".*: the library in the guest: .* -- a reason\n")
+        for name in ("kernel", "kselftest"):
+            script = self.root / "scripts" / name
+            script.write_text(script.read_text().replace("$BASE $FLAVOUR\"", "$BASE $ARCH $FLAVOUR $*\"").replace(
+                "kselftest-$BASE-", 'kselftest-$BASE$([ $ARCH = x86_64 ] || echo -$ARCH)-'))
+        result = self.check(BASES="7.2 7.2:arm64 7.2:arm64:64k 6.12:riscv64")
+        self.assert_status(0, result)
+        short = "basic_test ops_test vector_test fault_test random_test cpu_test hotplug_test"
+        self.assertEqual(["kselftest 7.2 x86_64 run ", "kselftest 7.2 arm64 run ", f"kselftest 7.2 arm64 64k {short}",
+                          f"kselftest 6.12 riscv64 run {short}"], self.called("kselftest"))
+        self.assertIn("    of the self-tests only these, for time: " + short, result.err)
+        self.assertRegex(result.out, r"(?m)^7\.2 +arm64 +64k +4 +0 +1 ")
+        self.assertIn("skipped: 7.2 arm64 64k: the library in the guest: there is no Rust standard library of arm64 for programs\n", result.out)
+
+    def test_architecture_whose_tools_are_missing(self):
+        self.stub("uname", "echo x86_64")
+        self.stand_in("tools", '[ "$ARCH" = x86_64 ]')
+        result = self.check(BASES="7.2 7.2:arm64")
+        self.assert_status(1, result)
+        self.assertIn("failed: 7.2:arm64: tools\n", result.out)
+
     def test_failure_of_a_program(self):
         self.kselftest("failed kselftest two: ended with status 1")
         result = self.check(BASE="7.2")

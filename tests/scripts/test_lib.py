@@ -16,11 +16,43 @@ class Refused(ProjectTest):
         self.assertIn(f"error: the kernel cannot be built in a path with a space or a colon: move {spaced}\n", result.err)
         self.assertFalse((spaced / "build").exists())
 
-    def test_architecture_that_is_merely_exported(self):
-        result = self.script("tools", ARCH="arm64")
+    def test_unknown_architecture(self):
+        result = self.script("tools", ARCH="sparc")
         self.assert_status(1, result)
-        self.assertEqual("error: ARCH=arm64: only x86_64 kernels can be built and booted so far (unset ARCH if it is merely exported)\n",
+        self.assertEqual("error: ARCH=sparc is none of x86_64, arm64, riscv64, s390x, loongarch64 (unset ARCH if it is merely exported)\n",
                          result.err)
+
+
+class Architecture(ProjectTest):
+    """The machine's own is the default, and another is foreign."""
+
+    def on(self, machine, **variables):
+        self.stub("uname", f"echo {machine}")
+        text = 'BASE=7.2; . scripts/lib.sh; use_base; foreign=no; is_foreign && foreign=yes; echo "$ARCH $IMAGE ${OUT#$BUILD/} $foreign"'
+        return self.run_command("bash", "-c", text, **variables).out
+
+    def test_default(self):
+        self.assertEqual("x86_64 arch/x86/boot/bzImage out/7.2-run no\n", self.on("x86_64"))
+        self.assertEqual("arm64 arch/arm64/boot/Image out/7.2-arm64-run no\n", self.on("aarch64"))
+        self.assertEqual("riscv64 arch/riscv/boot/Image out/7.2-riscv64-run no\n", self.on("riscv64"))
+
+    def test_foreign(self):
+        self.assertEqual("arm64 arch/arm64/boot/Image out/7.2-arm64-debug yes\n", self.on("x86_64", ARCH="arm64", FLAVOUR="debug"))
+        self.assertEqual("x86_64 arch/x86/boot/bzImage out/7.2-run yes\n", self.on("aarch64", ARCH="x86_64"))
+
+    def compiler(self, machine, **variables):
+        self.tools()
+        self.stub("uname", f"echo {machine}")
+        self.stub("make", """printf '%s\\n' "$@" | grep -E '^(ARCH|LLVM|CC)='""")
+        text = "BASE=7.2; . scripts/lib.sh; use_base; use_tools; kmake; program_compilers; echo $CC"
+        return self.run_command("bash", "-c", text, **variables).out.splitlines()
+
+    def test_compilers(self):
+        self.assertEqual(["ARCH=x86_64", "LLVM=", "CC=ccache gcc", "gcc"], self.compiler("x86_64"))
+        self.assertEqual(["ARCH=arm64", "LLVM=", "CC=ccache gcc", "gcc"], self.compiler("aarch64"))
+        self.assertEqual(["ARCH=arm64", "LLVM=-19", "CC=ccache clang-19", "clang-19 --target=aarch64-linux-gnu -fuse-ld=lld -static"],
+                         self.compiler("x86_64", ARCH="arm64"))
+        self.assertEqual("ARCH=riscv", self.compiler("x86_64", ARCH="riscv64")[0])
 
 
 class Make(ProjectTest):

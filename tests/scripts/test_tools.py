@@ -70,6 +70,40 @@ class Debian(ToolsTest):
         self.environment["FLAVOUR"] = "scx"
         self.assertEqual([*self.INSTALL, *DEBIAN, "dwarves", "zlib1g-dev", *RUST, *llvm(19)], self.command())
 
+    CROSS = "libc6-dev-arm64-cross libgcc-14-dev-arm64-cross libc6-dev-armhf-cross libgcc-14-dev-armhf-cross".split()
+
+    def test_another_architecture(self):
+        self.stub("uname", "echo x86_64")
+        self.candidates(rustc="1.85.0", clang_19="1:19", lld_19="1:19", gcc="4:14.2.0-1")
+        self.environment["ARCH"] = "arm64"
+        command = self.command()
+        # Nothing of this machine's own guests.
+        for package in ("qemu-system-x86", "gcc-multilib"):
+            self.assertNotIn(package, command)
+        self.assertEqual({"qemu-system-arm", *self.CROSS}, set(command) - set([*self.INSTALL, *DEBIAN, *RUST, *llvm(19)]))
+        # What is there is not asked for.
+        write(self.system / "usr/aarch64-linux-gnu/include/stdio.h", "")
+        write(self.system / "usr/lib/gcc-cross/aarch64-linux-gnu/14/libgcc.a", "")
+        self.assertEqual(self.CROSS[2:], [package for package in self.command() if package in self.CROSS])
+
+    def test_package_that_has_two_names(self):
+        self.stub("uname", "echo x86_64")
+        self.environment["ARCH"] = "riscv64"
+        self.candidates(rustc="1.85.0", clang_19="1:19", lld_19="1:19", gcc="4:12.2.0-3", qemu_system_misc="1:7.2")
+        command = self.command()
+        self.assertIn("qemu-system-misc", command)
+        self.assertIn("libgcc-12-dev-riscv64-cross", command)
+        self.candidates(rustc="1.85.0", clang_19="1:19", lld_19="1:19", qemu_system_misc="1:10", qemu_system_riscv="1:10")
+        self.assertIn("qemu-system-riscv", self.command())
+
+    def test_on_arm64(self):
+        self.stub("uname", "echo aarch64")
+        self.candidates(rustc="1.85.0", clang_19="1:19", lld_19="1:19", gcc="4:14.2.0-1")
+        command = self.command()
+        self.assertIn("qemu-system-arm", command)
+        # Its own C library is there, but that of 32-bit programs.
+        self.assertEqual(self.CROSS[2:], [package for package in command if package in self.CROSS])
+
     def test_certificates(self):
         write(self.system / "etc/ssl/certs/ca-certificates.crt", "x")
         self.candidates(rustc="1.85.0", clang_19="1:19", lld_19="1:19")
@@ -174,6 +208,20 @@ class Ubuntu(ToolsTest):
 
 class Fedora(ToolsTest):
     OS_RELEASE = "ID=fedora\nVERSION_ID=42\n"
+
+    def test_another_architecture(self):
+        self.stub("uname", "echo x86_64")
+        self.environment["ARCH"] = "arm64"
+        result = self.tools()
+        self.assert_status(1, result)
+        self.assertEqual("error: ARCH=arm64: what kernels of another architecture are tried with here is packaged by Debian: "
+                         "it is needed on this machine\n", result.err)
+
+    def test_on_arm64(self):
+        self.stub("uname", "echo aarch64")
+        command = self.command()
+        self.assertIn("qemu-system-aarch64", command)
+        self.assertNotIn("-", command)
 
     def test_command(self):
         self.assertEqual("""sudo dnf install ca-certificates git gcc glibc-devel make flex bison bc perl patch cpio kmod rsync xz

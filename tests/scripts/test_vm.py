@@ -187,6 +187,117 @@ class Kvm(VmTest):
         self.assertIn("error: KVM=maybe is none of auto, on, off", self.vm("true", KVM="maybe").err)
 
 
+class Foreign(ProjectTest):
+    """A guest of another architecture: QEMU is a stub, which runs the command on this machine."""
+
+    def setUp(self):
+        super().setUp()
+        self.tools()
+        self.stub("uname", "echo x86_64")
+        self.stand_in_for_guest_root()
+        write(self.root / "build/out/7.2-arm64-run/arch/arm64/boot/Image", "")
+        self.calls = self.scratch / "calls"
+        self.environment |= {"BASE": "7.2", "ARCH": "arm64"}
+        self.qemu()
+
+    def stand_in_for_guest_root(self):
+        write(self.root / "scripts/guest-root", "#!/bin/bash\n", executable=True)
+
+    def qemu(self, ends="echo $? >$scratch/status; echo 'cpu_opv: the log ends here' >>$scratch/log"):
+        self.stub("qemu-system-aarch64", f"""
+            printf '%s\\n' "$@" '' >>{self.calls}
+            for word; do
+                case $word in *mount_tag=scratch,*) scratch=${{word#*path=}} scratch=${{scratch%%,*}} ;; esac
+            done
+            cp $scratch/mounts {self.scratch}/mounts
+            printf '[    0.000000] Booting\\r\\n' >$scratch/log
+            sh $scratch/command >/dev/fd/3 2>/dev/fd/4
+            {ends}
+            """)
+
+    def vm(self, *arguments, **variables):
+        return self.script("vm", *arguments, **variables)
+
+    def arguments(self):
+        return self.calls.read_text().split("\n\n")[0].splitlines()
+
+    def test_command(self):
+        for text in ("a  b", "$HOME", "it's", '"', "\\", "x\ny"):
+            quoted = "'" + text.replace("'", "'\\''") + "'"
+            self.assertEqual(text + "\n", self.vm(f"printf '%s\\n' {quoted}").out)
+
+    def test_output_and_errors_stay_apart(self):
+        result = self.vm("echo out; echo err >&2")
+        self.assertEqual(("out\n", "err\n"), (result.out, result.err))
+
+    def test_status(self):
+        for status in (0, 1, 77, 255):
+            self.assert_status(status, self.vm(f"exit {status}"))
+
+    def test_machine(self):
+        self.vm("-a", "nokaslr", "true", CPUS=7, MEMORY="3G", KARGS="isolcpus=3", QEMU_OPTS="-cpu cortex-a57")
+        arguments = self.arguments()
+        pairs = list(zip(arguments, arguments[1:]))
+        for pair in (("-smp", "7"), ("-m", "3G"), ("-kernel", f"{self.root}/build/out/7.2-arm64-run/arch/arm64/boot/Image"),
+                     ("-initrd", f"{self.root}/build/cache/guest-arm64.cpio")):
+            self.assertIn(pair, pairs)
+        self.assertRegex(arguments[arguments.index("-append") + 1], "^console=ttyAMA0 .* nokaslr isolcpus=3$")
+        # What is asked for comes last, which is what QEMU takes.
+        processors = [after for option, after in pairs if option == "-cpu"]
+        self.assertEqual("cortex-a57", processors[-1])
+
+    def test_log(self):
+        self.assert_status(0, self.vm("-d", self.scratch / "log", "true"))
+        self.assertEqual("[    0.000000] Booting\ncpu_opv: the log ends here\n", (self.scratch / "log").read_text())
+
+    def test_guest_that_dies(self):
+        self.qemu(ends="printf 'Kernel panic - not syncing\\r\\n' >>$scratch/log")
+        result = self.vm("-d", self.scratch / "log", "true")
+        self.assert_status(255, result)
+        self.assertIn("error: the guest ended before the command did. The end of its kernel's log:\n[    0.000000] Booting\nKernel panic",
+                      result.err)
+        self.assertIn("BUG: the guest ended without the end of its kernel log", (self.scratch / "log").read_text())
+
+    def test_guest_that_takes_too_long(self):
+        result = self.vm("-t", "1", "sleep 50")
+        self.assert_status(124, result)
+        self.assertIn("error: the guest ran for more than 1 seconds and was stopped", result.err)
+
+    def test_directory_that_is_writable(self):
+        self.vm("-w", self.scratch / "there", "true")
+        self.assertTrue((self.scratch / "there").is_dir())
+        self.assertIn(f"local,path={self.scratch}/there,mount_tag=share1,security_model=none", self.arguments())
+        self.assertEqual([f"host {self.root}", f"host {self.root}", f"share1 {self.scratch}/there"],
+                         (self.scratch / "mounts").read_text().splitlines())
+
+    def test_kvm(self):
+        result = self.vm("true", KVM="on")
+        self.assert_status(1, result)
+        self.assertEqual("error: KVM=on, but this machine is not of arm64\n", result.err)
+
+    def test_no_kernel(self):
+        result = self.vm("true", ARCH="riscv64")
+        self.assert_status(1, result)
+        self.assertIn("run 'make kernel ARCH=riscv64 BASE=7.2 FLAVOUR=run'", result.err)
+
+    def test_no_qemu(self):
+        self.only()
+        (self.stubs / "qemu-system-aarch64").unlink()
+        result = self.vm("true")
+        self.assert_status(1, result)
+        self.assertEqual("error: qemu-system-aarch64 was not found: run 'make tools ARCH=arm64'\n", result.err)
+
+    def test_nothing_stays_behind(self):
+        self.vm("true")
+        self.assertEqual([], list((self.root / "build/vm").iterdir()))
+
+    def test_not_foreign_on_such_a_machine(self):
+        self.stub("uname", "echo aarch64")
+        self.stub("vng", f"printf '%s\\n' \"$@\" '' >>{self.calls}")
+        self.assert_status(0, self.vm("true", KVM="off"))
+        self.assertIn("--run", self.arguments())
+
+
 class TwoAtOnce(VmTest):
     def test_programs_are_not_deleted_under_a_run(self):
         self.environment["KVM"] = "off"

@@ -960,7 +960,7 @@ static void make_file_systems(void)
 		"mkfs.ext4 -q -O ^has_journal /tmp/image",
 		"mkdir /tmp/ext4",
 		/* The kernel may refuse -o loop: that has the device open. */
-		"device=$(losetup -f --show /tmp/image) && mount $device /tmp/ext4 && losetup -d $device",
+		"device=$(losetup -f) && losetup $device /tmp/image && mount $device /tmp/ext4 && losetup -d $device",
 	};
 
 	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
