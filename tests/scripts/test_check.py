@@ -72,7 +72,7 @@ base     architecture  flavour   passed  failed  skipped  minutes
 
     def test_architectures(self):
         self.stub("uname", "echo x86_64")
-        (self.root / "build").mkdir()
+        (self.root / "build").mkdir(exist_ok=True)
         write(self.root / "tests/expected-skips", ".*: the library in the guest: .* -- a reason\n")
         for name in ("kernel", "kselftest"):
             script = self.root / "scripts" / name
