@@ -258,16 +258,15 @@ static void test_memcmp(struct kunit *test)
 	/* So that both areas are in two pages each. */
 	u8 __user *border = b + PAGE_SIZE - sizeof(pattern) / 2;
 
+	KUNIT_EXPECT_EQ(test, 0, memcmp_user_nofault(a, border, 0));
 	for (size_t at = 0; at < 9; at++) {
-		for (size_t size = 0; at + size <= sizeof(pattern); size++) {
+		for (size_t size = 1; at + size <= sizeof(pattern); size++) {
 			u8 __user *last = border + at + size - 1;
 			u8 byte = pattern[at + size - 1];
 
 			KUNIT_EXPECT_EQ(test, 0,
 					memcmp_user_nofault(a + at, border + at,
 							    size));
-			if (!size)
-				continue;
 			/* It is the last byte that differs, then the first. */
 			KUNIT_ASSERT_EQ(test, 0, put_user(byte ^ 0x80, last));
 			KUNIT_EXPECT_EQ_MSG(test, 1,
@@ -534,6 +533,7 @@ static void test_tagged(struct kunit *test)
 struct race {
 	struct mm_struct *mm;
 	struct completion go;
+	struct completion done;
 	void __user *user;
 	void *alias;
 	bool wide;
@@ -597,6 +597,7 @@ static int race_thread(void *data)
 			cond_resched();
 	}
 	kthread_unuse_mm(race->mm);
+	complete(&race->done);
 	return ret;
 }
 
@@ -615,6 +616,7 @@ static void run_race(struct kunit *test, bool wide)
 
 	race.mm = current->mm;
 	init_completion(&race.go);
+	init_completion(&race.done);
 	KUNIT_ASSERT_EQ(test, 1, pin_user_pages_fast((unsigned long)ptr, 1,
 						     FOLL_WRITE, &page));
 	race.alias = kmap_local_page(page);
@@ -636,6 +638,9 @@ static void run_race(struct kunit *test, bool wide)
 			cpu = cpumask_first(cpu_online_mask);
 	}
 	complete_all(&race.go);
+	/* A thread that is stopped before it runs does not run. */
+	for (int i = 0; i < started; i++)
+		wait_for_completion(&race.done);
 	while (started-- > 0)
 		KUNIT_EXPECT_EQ(test, 0, kthread_stop_put(racers[started].task));
 
