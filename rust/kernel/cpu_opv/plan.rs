@@ -62,9 +62,9 @@ impl<'a> Plan<'a> {
         room: &'a mut [usize],
         more_room: impl FnOnce() -> Option<&'a mut [usize]>,
     ) -> Result<Self, Error> {
-        let mut more_room = Some(more_room);
         let mut list = List {
             room,
+            more_room: Some(more_room),
             len: 0,
             written: 0,
             read_len: 0,
@@ -77,13 +77,8 @@ impl<'a> Plan<'a> {
                 return Ok(());
             }
             let start = start(&operand).ok_or(Error::OutOfRange(operand))?;
-            let len = operand.len as usize;
-            if list.add_operand(start, len, access).is_err() {
-                let room = more_room.take().and_then(|more_room| more_room());
-                list.move_to(room.ok_or(Error::NoRoom)?);
-                list.add_operand(start, len, access)
-                    .map_err(|Full| Error::NoRoom)?;
-            }
+            list.add_operand(start, operand.len as usize, access)
+                .map_err(|Full| Error::NoRoom)?;
             if access == Access::Write {
                 written = Recent::page_of(operand.last());
             }
@@ -161,9 +156,11 @@ impl<'a> Plan<'a> {
 }
 
 /// A plan in the making.
-struct List<'a> {
+struct List<'a, F> {
     /// The pages, by address.
     room: &'a mut [usize],
+    /// What returns a larger room, unless it has been called.
+    more_room: Option<F>,
     len: usize,
     /// A bit for each of them that is written.
     written: u64,
@@ -172,9 +169,12 @@ struct List<'a> {
 
 struct Full;
 
-impl<'a> List<'a> {
+impl<'a, F: FnOnce() -> Option<&'a mut [usize]>> List<'a, F> {
     /// Adds the pages of an operand.
-    #[inline]
+    ///
+    /// Out of line: most operands are in a page that has just been added, and get no further than
+    /// the caller.
+    #[inline(never)]
     fn add_operand(&mut self, start: usize, len: usize, access: Access) -> Result<(), Full> {
         let (first, last) = ends(start, len);
 
@@ -190,7 +190,7 @@ impl<'a> List<'a> {
     }
 
     /// Adds a page, unless it is listed already.
-    #[inline(never)]
+    #[inline]
     fn add(&mut self, page: usize, access: Access) -> Result<(), Full> {
         let pages = self.room.get(..self.len).unwrap_or_default();
         let index = match pages.binary_search(&page) {
@@ -212,6 +212,9 @@ impl<'a> List<'a> {
     fn insert(&mut self, index: usize, page: usize) -> Result<(), Full> {
         let below = Self::bit(index).wrapping_sub(1);
 
+        if self.len == self.room.len() {
+            self.grow()?;
+        }
         *self.room.get_mut(self.len).ok_or(Full)? = page;
         last_to_first(self.room.get_mut(index..=self.len).unwrap_or_default());
         self.written = self.written & below | (self.written & !below) << 1;
@@ -221,11 +224,15 @@ impl<'a> List<'a> {
 
     /// Goes on in a larger room.
     #[cold]
-    fn move_to(&mut self, room: &'a mut [usize]) {
+    fn grow(&mut self) -> Result<(), Full> {
+        let more_room = self.more_room.take().ok_or(Full)?;
+        let room = more_room().ok_or(Full)?;
+
         for (to, &from) in room.iter_mut().zip(self.room.iter()) {
             *to = from;
         }
         self.room = room;
+        Ok(())
     }
 
     /// Puts the pages that are written before the others.
