@@ -193,7 +193,13 @@ impl<'a, F: FnOnce() -> Option<&'a mut [usize]>> List<'a, F> {
     #[inline]
     fn add(&mut self, page: usize, access: Access) -> Result<(), Full> {
         let pages = self.room.get(..self.len).unwrap_or_default();
-        let index = match pages.binary_search(&page) {
+        // Operations often go from one page to the next.
+        let index = match pages.last() {
+            Some(&last) if page < last => pages.binary_search(&page),
+            Some(&last) if page == last => Ok(self.len.wrapping_sub(1)),
+            _ => Err(self.len),
+        };
+        let index = match index {
             Ok(index) => index,
             Err(index) => {
                 self.insert(index, page)?;
