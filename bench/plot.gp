@@ -74,17 +74,19 @@ set style data histogram
 set style histogram cluster gap 1
 set style fill solid noborder
 set datafile separator tab
-set key top left autotitle columnheader
+set key above horizontal autotitle columnheader
 set grid y lc rgb '#dddddd'
 set yrange [1:*]
 set logscale y
 set ylabel 'instructions, on a scale of powers of ten'
-set xtics rotate by -35 left
+set xtics rotate by 35 right
+set bmargin 11
+set lmargin 20
 do for [format in 'svg png'] {
 	if (format eq 'svg') {
-		set terminal svg noenhanced size 800,520 font 'sans,14' background 'white'
+		set terminal svg noenhanced size 800,600 font 'sans,14' background 'white'
 	} else {
-		set terminal pngcairo noenhanced size 800,520 font 'sans,11'
+		set terminal pngcairo noenhanced size 800,600 font 'sans,11'
 	}
 	set output 'library.'.format
 	plot 'library.dat' using 2:xtic(1) lc rgb '#1f77b4', '' using 3 lc rgb '#2ca02c', \
