@@ -10,7 +10,7 @@
 #include "memory_test.h"
 
 #ifndef HWCAP2_MTE
-#define HWCAP2_MTE	(1UL << 18)
+#define HWCAP2_MTE	0x40000UL
 #endif
 #ifndef PROT_MTE
 #define PROT_MTE	0x20
