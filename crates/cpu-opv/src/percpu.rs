@@ -625,8 +625,8 @@ impl List {
 ///
 /// # Errors
 ///
-/// - [`Error::Cpu`]: the CPU is not possible. With [`Ops::shared`] also: it is online and the thread
-///   may not run there.
+/// - [`Error::Cpu`]: the CPU is not possible. With [`Ops::shared`], or where there is cpu_opv() and
+///   membarrier() is refused, also: it is online and the thread may not run there.
 /// - [`Error::Fault`], [`Error::Again`]: an operand is not accessible. Operands that are borrowed
 ///   are.
 /// - [`Error::NoMemory`]: there is no memory for what the library knows about the thread, or (with
