@@ -39,10 +39,10 @@ case $ROOT in
 esac
 
 # Sets what an architecture is called and where its kernel is: by the kernel's Makefile, by
-# compilers and QEMU. The first four have been booted here, see patches/README.md.
+# compilers and QEMU. patches/README.md says which have been booted.
 case $(uname -m) in
 aarch64) HOST_ARCH=arm64 ;;
-riscv64 | s390x | loongarch64) HOST_ARCH=$(uname -m) ;;
+riscv64) HOST_ARCH=riscv64 ;;
 *) HOST_ARCH=x86_64 ;;
 esac
 ARCH=${ARCH:-$HOST_ARCH}
@@ -52,9 +52,7 @@ case $ARCH in
 x86_64) KERNEL_ARCH=x86_64 IMAGE=arch/x86/boot/bzImage MACHINE=x86_64 ;;
 arm64) KERNEL_ARCH=arm64 IMAGE=arch/arm64/boot/Image MACHINE=aarch64 ;;
 riscv64) KERNEL_ARCH=riscv IMAGE=arch/riscv/boot/Image MACHINE=riscv64 ;;
-s390x) KERNEL_ARCH=s390 IMAGE=arch/s390/boot/bzImage MACHINE=s390x ;;
-loongarch64) KERNEL_ARCH=loongarch IMAGE=arch/loongarch/boot/vmlinux.efi MACHINE=loongarch64 ;;
-*) die "ARCH=$ARCH is none of x86_64, arm64, riscv64, s390x, loongarch64 (unset ARCH if it is merely exported)" ;;
+*) die "ARCH=$ARCH is none of x86_64, arm64, riscv64 (unset ARCH if it is merely exported)" ;;
 esac
 # A guest that is of another architecture than this machine has its own files.
 is_foreign() { [ "$ARCH" != "$HOST_ARCH" ]; }
@@ -132,9 +130,9 @@ use_base() {
 		TREE=linux-$BASE
 	fi
 	SRC=$BUILD/src/$TREE
-	# The benchmark's additions to the kernel, the states between two patches, and the kernel
-	# without the series have trees of their own.
-	case $FLAVOUR in bench* | each* | plain) SRC=$SRC-${FLAVOUR%%-*} ;; esac
+	# The benchmark's additions to the kernel, and the states between two patches, have
+	# trees of their own.
+	case $FLAVOUR in bench* | each*) SRC=$SRC-${FLAVOUR%%-*} ;; esac
 	# x86-64 came first.
 	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
 	[ "$ARCH" = x86_64 ] || OUT=$BUILD/out/${TREE#linux-}-$ARCH-$FLAVOUR
@@ -229,8 +227,8 @@ program_compilers() { # sets CC and CC_32
 ICOUNT="-icount shift=0,sleep=off"
 [ "$ARCH" != x86_64 ] || ICOUNT+=" -cpu max,-fsrm,-erms"
 
-# build_selftests: builds the self-tests with the kernel's own build system, those of cpu_opv or of
-# SELFTESTS, and installs them in the directory INSTALL, which stays locked until the script ends.
+# build_selftests: builds the self-tests with the kernel's own build system, and installs them
+# in the directory INSTALL, which stays locked until the script ends.
 build_selftests() {
 	lock "$INSTALL.lock"
 	logged "headers-${OUT##*/}" kmake headers || exit 1
@@ -243,7 +241,7 @@ build_selftests() {
 		logged "headers-${OUT##*/}-32" kmake O="$OUT-32" ARCH=arm headers || exit 1
 		arguments+=(KHDR_INCLUDES_32="-isystem $OUT-32/usr/include")
 	fi
-	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS="${SELFTESTS:-cpu_opv}" \
+	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS=cpu_opv \
 		ARCH="$KERNEL_ARCH" "${arguments[@]}" INSTALL_PATH="$INSTALL" FORCE_TARGETS=1 install || exit 1
 }
 

@@ -106,8 +106,9 @@ impl<'a> Plan<'a> {
         self.pages
     }
 
-    /// Returns where in the list the page at the address `page` is. It is found at once if it is
-    /// `near` an index, which is where an operand goes on that begins there.
+    /// Returns where in the list the page at the address `page` is. The page at the index `near`
+    /// and the one behind it are looked at first: an operand is often in the page of the one before,
+    /// or goes on in the next page.
     #[inline]
     pub(super) fn find(&self, page: usize, near: usize) -> Option<usize> {
         match self.pages.get(near..) {
