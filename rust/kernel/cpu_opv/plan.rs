@@ -107,8 +107,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Returns where in the list the page at the address `page` is. The page at the index `near`
-    /// and the one behind it are looked at first: an operand is often in the page of the one before,
-    /// or goes on in the next page.
+    /// and the one behind it are looked at first: an operand is often in the page of the one
+    /// before, or goes on in the next page.
     #[inline]
     pub(super) fn find(&self, page: usize, near: usize) -> Option<usize> {
         match self.pages.get(near..) {
