@@ -13,6 +13,7 @@ endif
 # Where install-lib installs.
 export DESTDIR PREFIX LIBDIR
 .PHONY: crate-test crate-guest lib-bench install-lib
+.PHONY: upstream-tests bench-futex
 .PHONY: plan-run plan-check tools source series script-test host-test model coverage rust-analyzer abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -27,6 +28,8 @@ help:
 	@echo '  make kernel          applies the series and builds the kernel'
 	@echo '  make kselftest       builds the self-tests, runs them in the guest, and reads the results of KUnit'
 	@echo '                       (T="name..." runs only these programs)'
+	@echo "  make upstream-tests  compares the kernel's own tests of what the series changes with those of the"
+	@echo '                       kernel without it (T="suite..." runs only these, such as futex)'
 	@echo '  make mutants         removes each guard of the kernel code in turn, and expects a test to fail'
 	@echo '                       (T="name..." removes only these, see tests/mutants/)'
 	@echo '  make soak MINUTES=n  runs random load of all kinds with CPU hotplug, for n minutes (default: 5)'
@@ -46,6 +49,7 @@ help:
 	@echo '                       CHECK=1 fails if a row is worse than in bench/baseline.csv, INLINE_HELPERS=1'
 	@echo '                       builds the kernel with that option (7.2), SEARCH=1 searches for the'
 	@echo '                       vector that keeps preemption off for longest'
+	@echo '  make bench-futex     measures what calls of futex() cost, without the series and with it'
 	@echo '  make patches         folds the new files into every series and reprints it'
 	@echo '  make patches-check   fails unless every series yields exactly the files here;'
 	@echo '                       UPSTREAM=1 uses the upstream source instead of that of the distribution'
@@ -92,6 +96,9 @@ shell:
 
 kselftest: kernel
 	@scripts/kselftest $(T)
+
+upstream-tests: kernel
+	@scripts/upstream-tests $(T)
 
 mutants: kernel
 	@scripts/mutants $(T)
@@ -155,6 +162,9 @@ patches: tools
 
 patches-check: plan-check
 	@scripts/patches check $(if $(UPSTREAM),upstream)
+
+bench-futex: series
+	@scripts/bench-futex
 
 each-patch: series
 	@scripts/each-patch

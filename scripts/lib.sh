@@ -130,9 +130,9 @@ use_base() {
 		TREE=linux-$BASE
 	fi
 	SRC=$BUILD/src/$TREE
-	# The benchmark's additions to the kernel, and the states between two patches, have
-	# trees of their own.
-	case $FLAVOUR in bench* | each*) SRC=$SRC-${FLAVOUR%%-*} ;; esac
+	# The benchmark's additions to the kernel, the states between two patches, and the kernel
+	# without the series have trees of their own.
+	case $FLAVOUR in bench* | each* | plain) SRC=$SRC-${FLAVOUR%%-*} ;; esac
 	# x86-64 came first.
 	OUT=$BUILD/out/${TREE#linux-}-$FLAVOUR
 	[ "$ARCH" = x86_64 ] || OUT=$BUILD/out/${TREE#linux-}-$ARCH-$FLAVOUR
@@ -227,8 +227,8 @@ program_compilers() { # sets CC and CC_32
 ICOUNT="-icount shift=0,sleep=off"
 [ "$ARCH" != x86_64 ] || ICOUNT+=" -cpu max,-fsrm,-erms"
 
-# build_selftests: builds the self-tests with the kernel's own build system, and installs them
-# in the directory INSTALL, which stays locked until the script ends.
+# build_selftests: builds the self-tests with the kernel's own build system, those of cpu_opv or of
+# SELFTESTS, and installs them in the directory INSTALL, which stays locked until the script ends.
 build_selftests() {
 	lock "$INSTALL.lock"
 	logged "headers-${OUT##*/}" kmake headers || exit 1
@@ -241,7 +241,7 @@ build_selftests() {
 		logged "headers-${OUT##*/}-32" kmake O="$OUT-32" ARCH=arm headers || exit 1
 		arguments+=(KHDR_INCLUDES_32="-isystem $OUT-32/usr/include")
 	fi
-	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS=cpu_opv \
+	logged "kselftest-build-${INSTALL##*/}" make -C "$SRC/tools/testing/selftests" O="$OUT" TARGETS="${SELFTESTS:-cpu_opv}" \
 		ARCH="$KERNEL_ARCH" "${arguments[@]}" INSTALL_PATH="$INSTALL" FORCE_TARGETS=1 install || exit 1
 }
 

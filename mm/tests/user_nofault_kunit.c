@@ -372,7 +372,10 @@ static void test_cmpxchg64(struct kunit *test)
 
 	ret = cmpxchg64_user_nofault(&prev, word, ~found, 0);
 	if (ret == -EOPNOTSUPP) {
-		KUNIT_EXPECT_FALSE(test, IS_ENABLED(CONFIG_X86_64));
+		KUNIT_EXPECT_FALSE(test, IS_ENABLED(CONFIG_X86_64) ||
+				   IS_ENABLED(CONFIG_ARM64) ||
+				   (IS_ENABLED(CONFIG_RISCV) &&
+				    IS_ENABLED(CONFIG_64BIT)));
 		expect_unchanged(test, ptr);
 		kunit_skip(test, "this architecture has none of 64 bits");
 	}
