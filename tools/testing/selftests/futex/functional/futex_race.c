@@ -141,14 +141,15 @@ static void *add_thread(void *arg)
 		if (coin(self)) {
 			__atomic_fetch_add(&word, 1, __ATOMIC_SEQ_CST);
 			self->user++;
-		} else if (futex(&unused, FUTEX_WAKE_OP, 0, NULL, &word,
-				 FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0),
-				 FUTEX_PRIVATE_FLAG) < 0) {
+			continue;
+		}
+		if (futex(&unused, FUTEX_WAKE_OP, 0, NULL, &word,
+			  FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0),
+			  FUTEX_PRIVATE_FLAG) < 0) {
 			fail(self, "FUTEX_WAKE_OP");
 			return NULL;
-		} else {
-			self->kernel++;
 		}
+		self->kernel++;
 	}
 	return NULL;
 }
