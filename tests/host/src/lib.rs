@@ -2,10 +2,9 @@
 
 //! The pure modules of `cpu_opv()`, compiled as they are, and tested on the host.
 //!
-//! Their own unit tests, which are KUnit tests in the kernel, run here too. The properties are
-//! checked on random vectors against models that share no code with the modules.
-
-#![cfg(test)]
+//! Their own unit tests, which are KUnit tests in the kernel, run here too. What holds for every
+//! vector is checked against models that share no code with the modules: on random vectors, on all
+//! pairs of operations that matter, and on what a fuzzer finds.
 
 // Some of what the modules offer is used by the rest of the kernel's only.
 #[allow(dead_code)]
@@ -20,9 +19,18 @@ mod cpu_opv {
     #[path = "../../../rust/kernel/cpu_opv/plan.rs"]
     mod plan;
 
+    mod case;
+    mod check;
+    #[cfg(test)]
+    mod exhaustive;
     mod model;
+    #[cfg(test)]
     mod properties;
+
+    pub use case::Case;
 }
+
+pub use cpu_opv::Case;
 
 /// What the modules use of the kernel's `page` module.
 mod page {
@@ -30,6 +38,7 @@ mod page {
 }
 
 /// What the modules use of the kernel's `uaccess` module.
+#[allow(dead_code)]
 mod uaccess {
     pub(crate) mod nofault {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,6 +34,36 @@ pub(crate) struct Operand {
 }
 
 impl Op {
+    /// Returns the operation that a program has laid out in these bytes.
+    pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let word = |start: usize| -> [u8; 8] {
+            let word = bytes[start..].first_chunk();
+            *word.expect("the words are within the operation")
+        };
+        let [o0, o1, o2, o3, l0, l1, l2, l3] = word(0);
+        let (first, second, tail) = (word(8), word(16), word(24));
+        let op = i32::from_ne_bytes([o0, o1, o2, o3]);
+        let is_shift = matches!(op, 7 | 8);
+        let bits = u32::from_ne_bytes([second[0], second[1], second[2], second[3]]);
+
+        Self {
+            op,
+            len: u32::from_ne_bytes([l0, l1, l2, l3]),
+            first: u64::from_ne_bytes(first),
+            second: if is_shift {
+                bits.into()
+            } else {
+                u64::from_ne_bytes(second)
+            },
+            expect_faults: if is_shift {
+                [second[4], 0]
+            } else {
+                [tail[0], tail[1]]
+            },
+            fill: 0,
+        }
+    }
+
     /// Returns the operation as the program passes it to the system call.
     pub(crate) fn raw(&self) -> RawOp {
         let mut raw = uapi::cpu_op {
@@ -89,10 +119,6 @@ impl Op {
         matches!(self.op, 0..=2 | 10)
     }
 
-    fn is_copy(&self) -> bool {
-        matches!(self.op, 2 | 10)
-    }
-
     fn is_valid(&self) -> bool {
         let is_integer = [1, 2, 4, 8].contains(&self.len);
 
@@ -124,15 +150,6 @@ impl Op {
         }
         operands
     }
-
-    /// Makes the operation one on operands that do not overlap, if it is a copy.
-    pub(crate) fn without_overlap(mut self) -> Self {
-        if self.is_copy() {
-            let distance = self.first.abs_diff(self.second);
-            self.len = self.len.min(u32::try_from(distance).unwrap_or(u32::MAX));
-        }
-        self
-    }
 }
 
 pub(crate) fn raw(ops: &[Op]) -> Vec<RawOp> {
@@ -146,6 +163,13 @@ pub(crate) fn is_valid(ops: &[Op]) -> bool {
     ops.len() <= 16 && ops.iter().all(Op::is_valid) && sum <= 4096 + 15 * 8
 }
 
+/// Returns the pages of an area, of which none may be empty.
+pub(crate) fn pages_of(addr: u128, len: u32) -> impl Iterator<Item = u128> {
+    let end = addr + u128::from(len);
+
+    (addr / PAGE_SIZE..end.div_ceil(PAGE_SIZE)).map(|number| number * PAGE_SIZE)
+}
+
 /// How a vector ends.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -155,23 +179,59 @@ pub(crate) enum End {
     Faulted,
 }
 
+/// An access to memory, by address and length.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Load(u64, u32),
+    Store(u64, u32),
+    /// Of two areas that may be no integers.
+    Compare(u64, u64, u32),
+    /// From the second area to the first, which may be no integers.
+    Copy(u64, u64, u32),
+    Barrier,
+}
+
+impl Op {
+    /// Returns how the operation accesses memory.
+    fn accesses(&self) -> Vec<Access> {
+        let is_integer = [1, 2, 4, 8].contains(&self.len);
+        let load = |addr| Access::Load(addr, self.len);
+        let store = Access::Store(self.first, self.len);
+        let mut accesses = Vec::new();
+
+        if matches!(self.op, 9..=11) {
+            accesses.push(Access::Barrier);
+        }
+        match self.op {
+            0 | 1 if is_integer => accesses.extend([load(self.first), load(self.second)]),
+            0 | 1 => accesses.push(Access::Compare(self.first, self.second, self.len)),
+            2 | 10 if is_integer => accesses.extend([load(self.second), store]),
+            2 | 10 => accesses.push(Access::Copy(self.first, self.second, self.len)),
+            9 => {}
+            _ => accesses.extend([load(self.first), store]),
+        }
+        accesses
+    }
+}
+
 /// Runs a valid vector on `memory`, which starts at address zero and has a hole.
 ///
-/// Returns the end, and how many barriers it takes.
-pub(crate) fn run(ops: &[Op], memory: &mut [u8], hole: &Range<u64>) -> (End, usize) {
-    let mut barriers = 0;
+/// Returns the end, and all accesses, of which the last ones are not made if it faults.
+pub(crate) fn run(ops: &[Op], memory: &mut [u8], hole: &Range<u64>) -> (End, Vec<Access>) {
+    let mut accesses = Vec::new();
 
     for (index, op) in ops.iter().enumerate() {
-        if matches!(op.op, 9..=11) {
-            barriers += 1;
-        }
-
-        let is_in_hole = |addr| hole.contains(&addr);
-        let is_accessible = |operand: &Operand| {
-            !(operand.addr..operand.addr + u64::from(operand.len)).any(is_in_hole)
-        };
+        accesses.extend(op.accesses());
+        let is_accessible = |operand: &Operand| is_accessible(operand, memory.len(), hole);
         if !op.operands().iter().all(is_accessible) {
-            return (End::Faulted, barriers);
+            return (End::Faulted, accesses);
+        }
+        if op.len == 0 {
+            // Two empty areas are equal.
+            if op.op == 1 {
+                return (End::Returned(index + 1), accesses);
+            }
+            continue;
         }
 
         let len = op.len as usize;
@@ -180,7 +240,7 @@ pub(crate) fn run(ops: &[Op], memory: &mut [u8], hole: &Range<u64>) -> (End, usi
             0 | 1 => {
                 let equal = memory[area(op.first)] == memory[area(op.second)];
                 if equal != (op.op == 0) {
-                    return (End::Returned(index + 1), barriers);
+                    return (End::Returned(index + 1), accesses);
                 }
             }
 
@@ -188,8 +248,6 @@ pub(crate) fn run(ops: &[Op], memory: &mut [u8], hole: &Range<u64>) -> (End, usi
                 let bytes = memory[area(op.second)].to_vec();
                 memory[area(op.first)].copy_from_slice(&bytes);
             }
-
-            9 => {}
 
             _ => {
                 let p = &mut memory[area(op.first)];
@@ -199,7 +257,16 @@ pub(crate) fn run(ops: &[Op], memory: &mut [u8], hole: &Range<u64>) -> (End, usi
         }
     }
 
-    (End::Returned(0), barriers)
+    (End::Returned(0), accesses)
+}
+
+/// Returns whether an operand is in memory from address zero on, and outside of the hole.
+fn is_accessible(operand: &Operand, memory: usize, hole: &Range<u64>) -> bool {
+    let start = u128::from(operand.addr);
+    let end = start + u128::from(operand.len);
+    let hole = u128::from(hole.start)..u128::from(hole.end);
+
+    end <= memory as u128 && (hole.is_empty() || end <= hole.start || hole.end <= start)
 }
 
 /// Returns what an operation replaces an integer by, with more bits than the integer may have.

@@ -3,15 +3,14 @@
 //! What holds for every vector.
 
 use super::{
-    interpret::{interpret, Memory, Outcome},
-    model::{self, End, Op, PAGE_SIZE},
-    op::{Operand, Vector},
-    page::{self, pieces},
-    plan::{Error, Plan, Share, MAX_PAGES, OPERAND_PAGES},
+    check::{self, Space},
+    model::{self, Op, PAGE_SIZE},
+    op::Vector,
+    page,
+    plan::MAX_PAGES,
 };
-use crate::{mm::gup::Access, uaccess::nofault::Width};
+use crate::uaccess::nofault::Width;
 use proptest::{collection::vec, prelude::*, sample::select};
-use std::{collections::BTreeMap, ops::Range};
 
 /// The memory of these tests, from address zero on.
 const MEMORY: u64 = 4 * PAGE_SIZE as u64;
@@ -131,90 +130,10 @@ fn contents() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|bytes| bytes.into_iter().cycle().take(MEMORY as usize).collect())
 }
 
-/// Memory from address zero on, with a hole.
-struct Bytes {
-    bytes: Vec<u8>,
-    hole: Range<u64>,
-    barriers: usize,
-}
-
-struct Fault;
-
-impl Bytes {
-    fn area(&self, addr: u64, len: usize) -> Result<Range<usize>, Fault> {
-        let area = addr..addr + len as u64;
-
-        if area.clone().any(|addr| self.hole.contains(&addr)) {
-            Err(Fault)
-        } else {
-            Ok(area.start as usize..area.end as usize)
-        }
-    }
-}
-
-impl Memory for Bytes {
-    type Fault = Fault;
-
-    fn load(&mut self, addr: u64, width: Width) -> Result<u64, Fault> {
-        let area = self.area(addr, width.bytes())?;
-        Ok(model::integer(&self.bytes[area]) as u64)
-    }
-
-    fn store(&mut self, addr: u64, width: Width, value: u64) -> Result<(), Fault> {
-        let area = self.area(addr, width.bytes())?;
-        model::set_integer(&mut self.bytes[area], value.into());
-        Ok(())
-    }
-
-    fn equal(&mut self, a: u64, b: u64, len: usize) -> Result<bool, Fault> {
-        let (a, b) = (self.area(a, len)?, self.area(b, len)?);
-        Ok(self.bytes[a] == self.bytes[b])
-    }
-
-    fn copy(&mut self, dst: u64, src: u64, len: usize) -> Result<(), Fault> {
-        let dst = self.area(dst, len)?;
-        let src = self.area(src, len)?;
-        self.bytes.copy_within(src, dst.start);
-        Ok(())
-    }
-
-    fn barrier(&mut self) {
-        self.barriers += 1;
-    }
-}
-
-/// Returns each page of a vector, with whether it is written, by way of each byte.
-fn pages(ops: &[Op], bias: u64) -> BTreeMap<u128, bool> {
-    let mut pages = BTreeMap::new();
-
-    for operand in ops.iter().flat_map(Op::operands) {
-        for offset in 0..u128::from(operand.len) {
-            let addr = u128::from(operand.addr) + u128::from(bias) + offset;
-            *pages.entry(addr / PAGE_SIZE * PAGE_SIZE).or_default() |= operand.written;
-        }
-    }
-    pages
-}
-
 /// What is added to the addresses of a vector: nothing, or what takes the memory to the end of the
 /// address space.
 fn bias() -> impl Strategy<Value = u64> {
     select(vec![0, 1 << 46, 0u64.wrapping_sub(MEMORY)])
-}
-
-fn as_model(operand: Operand, access: Access) -> model::Operand {
-    let Operand {
-        addr,
-        len,
-        expect_fault,
-    } = operand;
-
-    model::Operand {
-        addr,
-        len,
-        expect_fault,
-        written: access == Access::Write,
-    }
 }
 
 proptest! {
@@ -224,34 +143,14 @@ proptest! {
     fn vector_is_valid_where_the_contract_says_so(ops in any_vector()) {
         let raw = model::raw(&ops);
 
-        prop_assert_eq!(Vector::new(&raw).is_ok(), model::is_valid(&ops));
+        prop_assert_eq!(check::vector(&raw, &ops).is_some(), model::is_valid(&ops));
     }
 
     #[test]
     fn vector_has_the_operands_that_it_was_given(ops in valid_vector()) {
         let raw = model::raw(&ops);
-        let vector = Vector::new(&raw).unwrap();
 
-        let expected: Vec<_> = ops.iter().flat_map(Op::operands).collect();
-        let mut found = Vec::new();
-        let result: Result<(), ()> = vector.try_for_each_operand(|operand, access| {
-            found.push(as_model(operand, access));
-            Ok(())
-        });
-        prop_assert_eq!((result, found), (Ok(()), expected));
-
-        prop_assert_eq!(vector.ops().count(), ops.len());
-
-        let is_one_access = |op: &Op| {
-            INTEGERS.contains(&op.len) && op.first % u64::from(op.len) == 0
-        };
-        let mut stores = (0..).zip(&ops).filter(|(_, op)| op.operands().iter().any(|o| o.written));
-        let stores_last = match (stores.next(), stores.next()) {
-            (None, _) => true,
-            (Some((index, op)), None) => index + 1 == ops.len() && is_one_access(op),
-            _ => false,
-        };
-        prop_assert_eq!(vector.stores_last(), stores_last);
+        prop_assert!(check::vector(&raw, &ops).is_some());
     }
 
     #[test]
@@ -260,22 +159,9 @@ proptest! {
         contents in contents(),
         hole in prop_oneof![Just((0, 0)), (addr(), 0..64u64)],
     ) {
-        let ops: Vec<_> = ops.into_iter().map(Op::without_overlap).collect();
-        let hole = hole.0..hole.0 + hole.1;
-        let mut expected = contents.clone();
-        let (end, barriers) = model::run(&ops, &mut expected, &hole);
-
         let raw = model::raw(&ops);
-        let mut memory = Bytes { bytes: contents, hole, barriers: 0 };
-        let found = match interpret(Vector::new(&raw).unwrap(), &mut memory) {
-            Ok(Outcome::Completed) => End::Returned(0),
-            Ok(Outcome::Stopped(index)) => End::Returned(1 + index),
-            Err(Fault) => End::Faulted,
-        };
 
-        prop_assert_eq!(found, end);
-        prop_assert_eq!(memory.barriers, barriers);
-        prop_assert!(memory.bytes == expected);
+        check::run(Vector::new(&raw).unwrap(), &ops, contents, &(hole.0..hole.0 + hole.1));
     }
 
     #[test]
@@ -286,124 +172,37 @@ proptest! {
         more_room in prop::option::of(0..=MAX_PAGES),
     ) {
         let raw = model::raw(&ops);
-        let start = |operand: &Operand| Some(operand.addr.wrapping_add(bias) as usize);
-        let expected = pages(&ops, bias);
+        let space = Space { bias, limit: 1 << 64 };
 
-        let mut room = vec![0; room];
-        let mut more_room = more_room.map(|more| vec![0; room.len().max(more)]);
-        let has_room = room.len().max(more_room.as_ref().map_or(0, Vec::len)) >= expected.len();
-        let more_room = more_room.as_deref_mut();
-        let plan = match Plan::new(Vector::new(&raw).unwrap(), start, &mut room, || more_room) {
-            Err(Error::NoRoom) => {
-                prop_assert!(!has_room);
-                return Ok(());
-            }
-            plan => plan.unwrap(),
-        };
-        prop_assert!(has_room);
-        prop_assert!(plan.writes().is_sorted() && plan.reads().is_sorted());
-
-        let writes = plan.writes().iter().map(|&page| (page as u128, true));
-        let reads = plan.reads().iter().map(|&page| (page as u128, false));
-        prop_assert_eq!(writes.chain(reads).collect::<BTreeMap<_, _>>(), expected.clone());
-        prop_assert_eq!(plan.all().len(), expected.len());
-        prop_assert_eq!([plan.writes(), plan.reads()].concat(), plan.all());
-
-        let reads = || ops.iter().flat_map(Op::operands).filter(|operand| !operand.written && operand.len != 0);
-        let is_outside = |operand: &model::Operand| {
-            (0..u128::from(operand.len)).any(|offset| {
-                let addr = u128::from(operand.addr) + u128::from(bias) + offset;
-                !expected[&(addr / PAGE_SIZE * PAGE_SIZE)]
-            })
-        };
-        let room = |operand: model::Operand| operand.len.max(8) as usize;
-        let outside: usize = reads().filter(is_outside).map(room).sum();
-        let all: usize = reads().map(room).sum();
-        prop_assert!((outside..=all).contains(&plan.read_len()));
+        check::plan(Vector::new(&raw).unwrap(), &ops, &space, room, more_room, &[]);
     }
 
     #[test]
     fn access_and_share_follow_what_is_written(
         ops in valid_vector(),
         bias in bias(),
-        areas in vec((addr(), 1..=LEN_MAX), 1..8),
+        areas in vec((addr(), 1..=LEN_MAX as u32), 1..8),
     ) {
         let raw = model::raw(&ops);
-        let mut room = [0; MAX_PAGES];
-        let start = |operand: &Operand| Some(operand.addr.wrapping_add(bias) as usize);
-        let plan = Plan::new(Vector::new(&raw).unwrap(), start, &mut room, || None).unwrap();
-        let expected = pages(&ops, bias);
+        let space = Space { bias, limit: 1 << 64 };
 
-        let nr_operands = ops.iter().flat_map(Op::operands).filter(|operand| operand.len != 0).count();
-        prop_assert_eq!(Vector::new(&raw).unwrap().nr_operands(), nr_operands);
-        prop_assert!(plan.all().len() <= OPERAND_PAGES * nr_operands);
-        for (&page, &written) in &expected {
-            let access = if written { Access::Write } else { Access::Read };
-            prop_assert_eq!(plan.access(page as usize), access);
-            for from in 0..=plan.all().len() {
-                let index = plan.find(page as usize, from);
-                prop_assert_eq!(index.map(|index| plan.all()[index]), Some(page as usize));
-            }
-        }
-        let writes = plan.writes().iter().map(|&page| (page as u128, true));
-        let reads = plan.reads().iter().map(|&page| (page as u128, false));
-        prop_assert_eq!(writes.chain(reads).collect::<BTreeMap<_, _>>(), expected.clone());
-        prop_assert_eq!(plan.all().len(), expected.len());
-
-        for (addr, len) in areas {
-            let start = addr + bias;
-            let is_written = |offset: u64| {
-                let addr = u128::from(start) + u128::from(offset);
-                expected.get(&(addr / PAGE_SIZE * PAGE_SIZE)) == Some(&true)
-            };
-            let share = match (0..len).filter(|&offset| is_written(offset)).count() as u64 {
-                0 => Share::None,
-                written if written == len => Share::All,
-                _ => Share::Part,
-            };
-            prop_assert_eq!(plan.written(start as usize, len as usize), share);
-        }
+        check::plan(Vector::new(&raw).unwrap(), &ops, &space, MAX_PAGES, None, &areas);
     }
 
     #[test]
     fn operand_that_is_out_of_range_makes_no_plan(
         ops in valid_vector(),
-        limit in (0..=MEMORY / LEN_MAX).prop_map(|pages| pages * LEN_MAX),
+        pages in 0..=MEMORY / LEN_MAX,
     ) {
-        let is_in_range = |addr: u64, len: u32| addr + u64::from(len) <= limit;
-        let start = |operand: &Operand| {
-            is_in_range(operand.addr, operand.len).then_some(operand.addr as usize)
-        };
         let raw = model::raw(&ops);
-        let mut room = [0; MAX_PAGES];
+        let space = Space { bias: 0, limit: u128::from(pages) * PAGE_SIZE };
 
-        let operands: Vec<_> = ops.iter().flat_map(Op::operands).collect();
-        match Plan::new(Vector::new(&raw).unwrap(), start, &mut room, || None) {
-            Ok(_) => {
-                let mut operands = operands.iter();
-                prop_assert!(operands.all(|operand| is_in_range(operand.addr, operand.len)));
-            }
-            Err(Error::OutOfRange(operand)) => {
-                prop_assert!(!is_in_range(operand.addr, operand.len));
-                let is_operand = |access| operands.contains(&as_model(operand, access));
-                prop_assert!(is_operand(Access::Read) || is_operand(Access::Write));
-            }
-            Err(error) => panic!("{error:?}"),
-        }
+        check::plan(Vector::new(&raw).unwrap(), &ops, &space, MAX_PAGES, None, &[]);
     }
 
     #[test]
     fn pieces_are_whole_and_within_a_page(a in addr(), b in addr(), len in 0..=LEN_MAX) {
-        let mut done = 0;
-
-        for (offset, piece) in pieces(a as usize, b as usize, len as usize) {
-            prop_assert_eq!(offset, done);
-            for start in [a as usize + offset, b as usize + offset] {
-                prop_assert_eq!(start / PAGE_SIZE as usize, (start + piece - 1) / PAGE_SIZE as usize);
-            }
-            done += piece;
-        }
-        prop_assert_eq!(done, len as usize);
+        check::pieces(a, b, len as u32);
     }
 
     #[test]
