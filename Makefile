@@ -3,7 +3,7 @@
 # `make help` lists what there is. Everything is built under build/.
 
 # Variables given here or in the environment are passed to the scripts unchanged.
-export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK SEARCH INLINE_HELPERS MINUTES
+export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK SEARCH INLINE_HELPERS MINUTES INPUT UPDATE
 # CONFIG is another name for FLAVOUR.
 ifdef CONFIG
 FLAVOUR := $(CONFIG)
@@ -14,7 +14,7 @@ endif
 export DESTDIR PREFIX LIBDIR
 .PHONY: crate-test crate-guest lib-bench install-lib
 .PHONY: upstream-tests bench-futex
-.PHONY: plan-run plan-check tools source series script-test host-test model coverage rust-analyzer abi-test each-patch clean distclean
+.PHONY: plan-run plan-check tools source series script-test host-test fuzz-host model coverage rust-analyzer abi-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -36,6 +36,10 @@ help:
 	@echo '  make preemptoff      measures how long vectors keep preemption off, also in a soak, in instructions'
 	@echo '  make script-test     tests the scripts, on toy kernel trees (T="word..." runs only some)'
 	@echo '  make host-test       tests the pure modules on the host'
+	@echo '  make fuzz-host MINUTES=n'
+	@echo '                       lets libFuzzer compare the pure modules with the models on the host, for n'
+	@echo '                       minutes (default: 10); INPUT=FILE tries one input again, CHECK=1 expects it'
+	@echo '                       to find known bugs, UPDATE=1 keeps what it reaches in tests/corpus/pure'
 	@echo '  make coverage        shows which of their lines these tests run; fails if it is not all'
 	@echo '  make model           checks a model of the arrival on a CPU, over all interleavings'
 	@echo '  make crate-test      tests the library for programs on the host; make crate-guest in the guest'
@@ -115,6 +119,10 @@ script-test:
 host-test: tools
 	@scripts/host-test
 
+fuzz-host:
+	@scripts/tools fuzz
+	@scripts/fuzz-host $(T)
+
 crate-test:
 	@scripts/tools library
 	@scripts/crate-test
@@ -170,7 +178,7 @@ each-patch: series
 	@scripts/each-patch
 
 clean:
-	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/model build/crate build/crate-c build/vm build/log build/kvm-verdict
+	rm -rf build/out build/kselftest build/demo build/bench build/host build/fuzz build/series build/model build/crate build/crate-c build/vm build/log build/kvm-verdict
 
 distclean:
 	@scripts/distclean

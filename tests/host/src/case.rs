@@ -101,8 +101,10 @@ impl Case {
             return;
         };
 
-        let contents = self.contents.iter().copied().cycle();
-        let contents = contents.take(MEMORY as usize).collect();
+        let mut contents = self
+            .contents
+            .repeat(MEMORY as usize / self.contents.len() + 1);
+        contents.truncate(MEMORY as usize);
         check::run(vector, ops, contents, &self.hole);
 
         // The hole is an area as any other, and often not one of the vector.

@@ -180,8 +180,10 @@ pub(crate) fn run(vector: Vector<'_>, ops: &[Op], contents: Vec<u8>, hole: &Rang
         found == End::Faulted || made == accesses.len(),
         "all accesses"
     );
-    let differs = (0..left.len()).find(|&addr| memory.bytes[addr] != left[addr]);
-    assert_eq!(differs, None, "the first byte that differs afterwards");
+    if memory.bytes != left {
+        let differs = (0..left.len()).find(|&addr| memory.bytes[addr] != left[addr]);
+        panic!("the memory differs afterwards, first at {differs:x?}");
+    }
 }
 
 /// The address space of a plan.
