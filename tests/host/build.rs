@@ -10,7 +10,8 @@ use std::{
 };
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let package = env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    let root = Path::new(&package).join("../..");
     let include = root.join("include/uapi");
     let out_dir = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     let bindings = Path::new(&out_dir).join("uapi.rs");
