@@ -210,8 +210,8 @@ fn composed(mut bytes: &[u8], fill: i8) -> (Vec<Op>, Vec<RawOp>) {
 struct Places(Vec<(u64, u32)>);
 
 impl Places {
-    /// Returns a place for an operand: near the start of a page, anywhere, or near the start or the
-    /// end of an operand before.
+    /// Returns a place for an operand: near the start of one of many pages or of one in the memory,
+    /// anywhere in it, or near the start or the end of an operand before.
     fn choose(&mut self, [kind, x, y]: [u8; 3], len: u32) -> u64 {
         let offset = i64::from(y as i8);
         let (start, len_before) = match self.0.len() {
@@ -219,6 +219,7 @@ impl Places {
             count => self.0[usize::from(x) % count],
         };
         let addr = match kind % 4 {
+            0 if kind > 127 => (u64::from(x) * PAGE_SIZE as u64).wrapping_add_signed(offset),
             0 => (u64::from(x % 4) * PAGE_SIZE as u64).wrapping_add_signed(offset),
             1 => u64::from(u16::from_le_bytes([x, y])) % MEMORY,
             2 => start.wrapping_add_signed(offset),
