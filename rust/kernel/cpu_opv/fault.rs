@@ -64,7 +64,12 @@ pub(super) fn fault_in(
         page::pages(start, operand.len as usize).try_for_each(|(page, offset)| {
             let addr = user::ptr(operand.addr).wrapping_byte_add(offset);
             let present = match pinned_for(page, access) {
-                Some(access) => gup::fault_in(mm, addr, access),
+                // If it is another operand that stores to the page, then the lack of that access is
+                // not the fault of this one.
+                Some(pinned) => match gup::fault_in(mm, addr, pinned) {
+                    Err(EFAULT) if pinned != access => gup::fault_in(mm, addr, access),
+                    result => result,
+                },
                 // This does not tell a lack of memory from that of access. A pin does.
                 None => gup::fault_in_readable(addr, 1)
                     .or_else(|_| gup::fault_in(mm, addr, Access::Read)),

@@ -634,6 +634,40 @@ TEST(read_only_memory_can_be_read)
 	unmap_pages(anon, 1);
 }
 
+/*
+ * A page that can be read, and that another operation stores to: only the
+ * operand that is stored to is not accessible, and its expect_fault counts.
+ */
+TEST(operand_in_a_page_that_another_one_stores_to)
+{
+	const size_t page = page_size();
+	char *good = map_pages(1), *p = map_pages(1);
+
+	memcpy(good, p, page);
+	ASSERT_EQ(0, mprotect(p, page, PROT_READ));
+
+	for (int i = 0; i < 2; i++) {
+		for (int expect = 0; expect < 4; expect++) {
+			struct cpu_op load = cpu_op_compare(CPU_COMPARE_EQ_OP,
+							    p, good, 8);
+			struct cpu_op store = cpu_op_arithmetic(CPU_ADD_OP,
+								p + 8, 1, 8);
+			struct cpu_op vec[] = {
+				i ? store : load,
+				i ? load : store,
+				cpu_op_mb(),
+			};
+
+			op_set_expect_fault(&vec[i], 0, expect & 1);
+			op_set_expect_fault(&vec[!i], 0, expect >> 1);
+			EXPECT_EQ(expect >> 1 ? -EAGAIN : -EFAULT, run(vec, 3));
+		}
+	}
+	EXPECT_EQ(0, memcmp(good, p, page));
+	unmap_pages(good, 1);
+	unmap_pages(p, 1);
+}
+
 int main(int argc, char **argv)
 {
 	return cpu_opv_test_run(argc, argv);
