@@ -137,6 +137,22 @@ class Options(VmTest):
             self.assertIn(f"--rodir={self.root}", self.boots()[-1])
 
 
+    def test_kernel_of_debian(self):
+        image = self.root / "build/out/debian-5.10/boot/vmlinuz"
+        write(image, "")
+        write(self.root / "scripts/debian-kernel", f"""
+            #!/bin/bash
+            [ "$1" = 5.10 ] || {{ echo "error: there is no $1" >&2; exit 1; }}
+            echo {image}
+            """, executable=True)
+        write(image.parents[1] / "bin/busybox", "#!/bin/bash\necho the one of the package\n", executable=True)
+        self.assertEqual("the one of the package\n", self.vm("-k", "5.10", "busybox").out)
+        self.assertIn(("--run", str(image)), self.pairs())
+        result = self.vm("-k", "4.19", "true")
+        self.assert_status(1, result)
+        self.assertEqual("error: there is no 4.19\n", result.err)
+
+
 class Kvm(VmTest):
     def test_off(self):
         write(self.node, "")
