@@ -171,6 +171,11 @@ class Debian(ToolsTest):
         for groups in ([], ["model"]):
             self.assertEqual("", self.tools(*groups).err)
 
+        # The oldest Rust that was unpacked where the project is no longer is not kept.
+        oldest = write(self.root / "build/tools/oldest/rustc", "#!/bin/sh\nexec /gone/rustc \"$@\"\n", executable=True)
+        self.assert_status(0, self.tools("library"))
+        self.assertEqual("rustc 1.85.0 (x)\n", self.run_command(oldest, "--version").out)
+
     def test_root_cannot_read_the_lists(self):
         self.user(0)
         self.candidates()
