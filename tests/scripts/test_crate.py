@@ -1,7 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The library in a guest (scripts/crate-test --guest), also with a kernel of Debian (scripts/debian-kernel)."""
+"""scripts/crate-test, also in a guest, and a guest with a kernel of Debian (scripts/debian-kernel)."""
 
 from support import ProjectTest, write
+
+
+class Host(ProjectTest):
+    """Where nothing works, no test passes."""
+
+    def test_each_can_fail(self):
+        self.only()
+        self.tools()
+        for tool in "cargo gcc g++ rustc cbindgen pkg-config python3".split():
+            self.stub(tool, "echo 'error: it does not work'; exit 1")
+        for linter in ("mandoc", "groff"):
+            self.stub(linter, "echo 'line 1: it is not right'")
+        (self.root / "crates/cpu-opv").mkdir(parents=True)
+        write(self.root / "man/toy.3", "")
+        write(self.root / "tests/library/percpu_test.c", "")
+        for language in ("c", "cpp", "rs"):
+            write(self.root / f"examples/toy.{language}", "x\n" * 200)
+        write(self.root / "build/tools/oldest/rustc", "", executable=True)
+        # What a run before has left.
+        for program in ("programs/percpu", "target/release/counter", "target/release/ring", "unit_i686"):
+            write(self.root / "build/crate" / program, "#!/bin/bash\nexit 1\n", executable=True)
+        result = self.script("crate-test")
+        self.assert_status(1, result)
+        results = (self.root / "build/log/crate-test.results").read_text().splitlines()
+        # That means that they were run: each has a line of its own.
+        self.assertEqual(["passed crate tests run"], [line for line in results if line.startswith("passed")])
+        self.assertIn("failed crate package", results)
+        self.assertGreater(len([line for line in results if line.startswith("failed")]), 15)
 
 
 class DebianKernel(ProjectTest):
