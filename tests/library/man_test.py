@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEADER = (ROOT / "include/uapi/linux/cpu_opv.h").read_text()
 PERCPU = (ROOT / "crates/cpu-opv/include/percpu.h").read_text()
 SYS = (ROOT / "crates/cpu-opv/src/sys.rs").read_text()
+ERROR = (ROOT / "crates/cpu-opv/src/error.rs").read_text()
 RST = (ROOT / "Documentation/userspace-api/cpu_opv.rst").read_text()
 PAGES = {path.name: path.read_text() for path in sorted((ROOT / "man").glob("*.[23]"))}
 CALL = PAGES["cpu_opv.2"]
@@ -67,6 +68,7 @@ documented = set(re.findall(r"^(E[A-Z]+)$", RST, re.M))
 check(set(errors) == documented, f"errors: {sorted(set(errors) ^ documented)} not in both")
 errors = re.findall(r"^\.B (E[A-Z]+)$", section(PAGES["libcpu_opv.3"], "ERRORS"), re.M)
 check(errors == sorted(errors), "the errors of libcpu_opv(3) are not in alphabetical order")
+check(set(errors) == set(re.findall(r"\blibc::(E[A-Z]+)", ERROR)), "libcpu_opv(3) and the crate do not have the same errors")
 
 # Every function of the header is in the synopsis of a page, with its parameters.
 for ret, name, parameters in re.findall(r"^(\w+) (percpu_\w+)\((.*?)\);", PERCPU, re.M | re.S):
