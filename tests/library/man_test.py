@@ -79,6 +79,12 @@ for ret, name, parameters in re.findall(r"^(\w+) (percpu_\w+)\((.*?)\);", PERCPU
         found |= want in re.sub(r"\s+", "", synopsis)
     check(found, f"no page has {name}() as percpu.h has it")
 
+# What is installed: the pages, and a link for each function that finds its page.
+prefix = subprocess.run(["pkg-config", "--variable=prefix", "libcpu_opv"], check=True, capture_output=True, text=True)
+installed = {path.name for path in Path(prefix.stdout.strip(), "share/man").glob("man?/*") if path.exists()}
+expected = set(PAGES) | {f"{name}.3" for name in re.findall(r"^\w+ (percpu_\w+)\(", PERCPU, re.M)}
+check(installed == expected, f"man pages: {sorted(installed ^ expected)} are either missing or too much")
+
 # The examples.
 scratch = Path(sys.argv[1])
 flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libcpu_opv"], check=True, capture_output=True, text=True)
