@@ -46,7 +46,10 @@ class DebianKernel(ProjectTest):
         self.environment["SYSTEM"] = str(self.system)
         self.calls = self.scratch / "calls"
         self.archive()
-        self.dpkg_deb("mkdir -p $3/boot $3/bin && touch $3/boot/vmlinuz-5.10.0-32-amd64 $3/bin/busybox")
+        self.dpkg_deb("""
+            mkdir -p $3/boot $3/lib/modules/5.10/kernel/{net/9p,drivers/{char,gpu}}
+            touch $3/boot/vmlinuz-5.10.0-32-amd64 $3/lib/modules/5.10/kernel/{net/9p/9p,drivers/{char/virtio_console,gpu/drm}}.ko
+            """)
         self.out = self.root / "build/out/debian-5.10"
 
     def archive(self, mirror="echo bookworm main http://mirror/debian", update="exit 0", image=IMAGE, download="touch x.deb"):
@@ -89,6 +92,9 @@ class DebianKernel(ProjectTest):
                 self.assertIn(f"Dir::State={self.root}/build/cache/apt-state-bullseye ", call)
         self.calls.unlink()
         self.assertEqual((image, ""), (self.kernel().out, self.kernel().err))
+        modules = self.out / "lib/modules/5.10/kernel"
+        self.assertEqual(["drivers/char/virtio_console.ko", "net/9p/9p.ko"],
+                         sorted(str(file.relative_to(modules)) for file in modules.rglob("*.ko")))
         # Nor is it after make clean.
         self.run_command("rm", "-rf", self.root / "build/out")
         self.assertEqual(image, self.kernel().out)
@@ -136,7 +142,7 @@ class DebianKernel(ProjectTest):
         self.assert_error(error, self.kernel())
 
     def test_package_without_a_kernel(self):
-        self.dpkg_deb("mkdir -p $3/usr")
+        self.dpkg_deb("mkdir -p $3/lib/modules")
         self.assert_error("KERNEL=5.10: the package holds no kernel (build/cache/debian-5.10)", self.kernel())
 
 
