@@ -148,6 +148,7 @@ class Options(VmTest):
         write(image.parents[1] / "bin/busybox", "#!/bin/bash\necho the one of the package\n", executable=True)
         self.assertEqual("the one of the package\n", self.vm("-k", "5.10", "busybox").out)
         self.assertIn(("--run", str(image)), self.pairs())
+        self.assertIn(("--append", "no_timer_check"), self.pairs())
         result = self.vm("-k", "4.19", "true")
         self.assert_status(1, result)
         self.assertEqual("error: there is no 4.19\n", result.err)
