@@ -510,8 +510,10 @@ TEST(stores_to_a_file_do_not_show_in_a_copy)
 
 		ASSERT_LE(0, fd);
 		ASSERT_EQ(0, ftruncate(fd, page_size()));
-		p = map(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd);
-		q = map(page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
+		p = (uint64_t *)map(page_size(), PROT_READ | PROT_WRITE,
+				    MAP_SHARED, fd);
+		q = (uint64_t *)map(page_size(), PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE, fd);
 		close(fd);
 		/* Both are present. */
 		*p = 0;
@@ -551,7 +553,8 @@ TEST(load_behind_a_barrier_is_of_a_page_that_stays)
 
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, ftruncate(fd, page_size()));
-	p = map(page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
+	p = (uint64_t *)map(page_size(), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE, fd);
 	close(fd);
 	ASSERT_EQ(0, READ_ONCE(*p));
 	if (!(page_map(p) & PM_FILE))
