@@ -51,7 +51,7 @@ class Runs(FuzzHostTest):
         self.assertIn("fuzzing the pure modules for 3 minutes, from 3 known inputs\n", result.err)
         self.assertIn("    900 executions, 70 of 300 edges covered, 9 inputs\n", result.err)
         self.assertIn("==> done: 3 minutes, and no difference\n", result.err)
-        known = sorted(file.read_bytes() for file in (self.root / "build/fuzz/known").iterdir())
+        known = sorted(file.read_bytes() for file in (self.root / "build/fuzz-host/known").iterdir())
         self.assertEqual([b"\x00\xff", b"\x01\x02", b"A"], known)
 
     def test_finding(self):
@@ -61,8 +61,8 @@ class Runs(FuzzHostTest):
         self.assertIn("thread panicked: valid or not\n", result.err)
         self.assertIn("""
 error: on an input the modules panic, take too long, or differ from the models
-       the input: build/fuzz/findings/crash-1
-       what it means, and the same again: make fuzz-host INPUT=build/fuzz/findings/crash-1
+       the input: build/fuzz-host/findings/crash-1
+       what it means, and the same again: make fuzz-host INPUT=build/fuzz-host/findings/crash-1
 """, result.err)
 
     def test_failure_without_a_finding(self):
@@ -88,7 +88,7 @@ error: on an input the modules panic, take too long, or differ from the models
 
     def test_update(self):
         self.fuzzer(LOG + r"""
-            case $* in *-set_cover_merge=1*) printf '\0\2' >build/fuzz/merged/b; printf '\0\1' >build/fuzz/merged/a ;; esac
+            case $* in *-set_cover_merge=1*) printf '\0\2' >build/fuzz-host/merged/b; printf '\0\1' >build/fuzz-host/merged/a ;; esac
         """)
         result = self.script("fuzz-host", UPDATE=1)
         self.assert_status(0, result)
@@ -148,7 +148,7 @@ class Bugs(FuzzHostTest):
         result = self.script("fuzz-host", CHECK=1)
         self.assert_status(0, result)
         self.assertRegex(result.err, r"==> op: The guard of op\.\n    found in \d+\.\d s, after 900 executions\n1 found, 0 not found\n\Z")
-        self.assertEqual("none\n", (self.root / "build/fuzz/mutant/rust/kernel/cpu_opv/op.rs").read_text())
+        self.assertEqual("none\n", (self.root / "build/fuzz-host/mutant/rust/kernel/cpu_opv/op.rs").read_text())
         self.assertEqual("guard\n", (self.root / "rust/kernel/cpu_opv/op.rs").read_text())
 
     def test_not_found(self):
