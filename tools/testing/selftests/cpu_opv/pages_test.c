@@ -22,7 +22,7 @@
 #define MADV_GUARD_INSTALL	102
 #endif
 
-/* In the first megabyte, which the kernel leaves to the firmware. */
+/* In the first megabyte, which the kernel of a PC leaves to the firmware. */
 #define FIRMWARE_PAGE		0x3000
 
 #define TMPFS_FILE		"/tmp/file"
@@ -423,7 +423,11 @@ static bool has_keys(void)
 
 static bool has_firmware(void)
 {
+#if defined(__x86_64__) || defined(__i386__)
 	return !access("/dev/mem", W_OK);
+#else
+	return false;
+#endif
 }
 
 static bool has_vdso(void)
@@ -477,7 +481,7 @@ static const struct feature keys_feature = {
 };
 
 static const struct feature firmware_feature = {
-	.name = "CONFIG_DEVMEM and root",
+	.name = "the memory of a PC, CONFIG_DEVMEM and root",
 	.is_there = has_firmware,
 };
 
