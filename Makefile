@@ -9,7 +9,7 @@ ifdef CONFIG
 FLAVOUR := $(CONFIG)
 endif
 
-.PHONY: help run check vm shell kernel kselftest mutants soak preemptoff lint bench patches patches-check
+.PHONY: help run check vm shell kernel kselftest mutants soak fuzz fuzz-corpus fuzz-coverage preemptoff lint bench patches patches-check
 # Where install-lib installs.
 export DESTDIR PREFIX LIBDIR
 .PHONY: crate-test crate-guest lib-bench install-lib
@@ -33,6 +33,10 @@ help:
 	@echo '  make mutants         removes each guard of the kernel code in turn, and expects a test to fail'
 	@echo '                       (T="name..." removes only these, see tests/mutants/)'
 	@echo '  make soak MINUTES=n  runs random load of all kinds with CPU hotplug, for n minutes (default: 5)'
+	@echo '  make fuzz MINUTES=n  fuzzes the system call in the guest for n minutes (default: 10), guided by what'
+	@echo '                       each call reaches, beside a model; INPUT=file... runs single inputs again'
+	@echo '  make fuzz-corpus     makes few inputs of all that were found, for make check'
+	@echo '  make fuzz-coverage   shows which lines of our code in the kernel the fuzzer has reached'
 	@echo '  make preemptoff      measures how long vectors keep preemption off, also in a soak, in instructions'
 	@echo '  make script-test     tests the scripts, on toy kernel trees (T="word..." runs only some)'
 	@echo '  make host-test       tests the pure modules on the host'
@@ -69,7 +73,7 @@ help:
 	@echo '  ARCH=NAME      x86_64, arm64 or riscv64; default: that of this machine. Another one is emulated,'
 	@echo '                 which needs packages of Debian'
 	@echo '  FLAVOUR=NAME   the kernel configuration, also CONFIG=; one of: run (the default), debug'
-	@echo '                 (all checks, slow), rt (real-time), dynamic (preemption model chosen at boot),'
+	@echo '                 (all checks, slow), fuzz (for make fuzz), rt (real-time), dynamic (preemption model chosen at boot),'
 	@echo '                 scx (sched_ext: some self-tests run again under a scheduler in BPF), 64k (arm64'
 	@echo '                 with pages of 64 KB)'
 	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
@@ -110,6 +114,19 @@ mutants: kernel
 
 soak: kernel
 	@scripts/soak
+
+# What it runs is the kernel of that flavour.
+fuzz fuzz-corpus: export FLAVOUR := fuzz
+fuzz: kernel
+	@scripts/tools fuzz
+	@scripts/fuzz $(if $(INPUT),run $(INPUT))
+
+fuzz-corpus: kernel
+	@scripts/tools fuzz
+	@scripts/fuzz minimise
+
+fuzz-coverage:
+	@scripts/fuzz coverage
 
 preemptoff: series
 	@scripts/preemptoff

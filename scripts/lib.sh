@@ -197,13 +197,25 @@ kernel_is_current() { # kernel_is_current STATE
 	[ "$1" = "$(cat "$OUT/.built" 2>/dev/null)" ] && ! grep -q '^[ MARCDU?!][MD?] ' <<<"$1"
 }
 
+# What KCOV instruments in FLAVOUR=fuzz. The kernel's makefiles decide by the name of the object,
+# and other directories have objects of these names, too. Make expands $(obj) for each of them.
+kcov_objects() { # kcov_objects DIRECTORY/NAME...
+	local object
+	for object; do
+		# shellcheck disable=SC2016
+		printf 'KCOV_INSTRUMENT_%s.o=$(if $(filter %s,$(obj)),y,n)\n' "${object##*/}" "${object%/*}"
+	done
+}
+mapfile -t KCOV_OBJECTS < <(kcov_objects rust/kernel kernel/cpu_opv kernel/sched/core mm/gup mm/maccess)
+
 # The C compiler is gcc, which takes two thirds of clang's time. But `make bench` counts the
 # code of clang, and the kernel supports KASAN together with Rust only with clang.
 kmake() {
 	local compiler=(LLVM= CC="ccache gcc")
-	case $FLAVOUR in bench* | debug) compiler=(LLVM="$LLVM" CC="ccache clang${LLVM/#1/}") ;; esac
+	case $FLAVOUR in bench* | debug | fuzz) compiler=(LLVM="$LLVM" CC="ccache clang${LLVM/#1/}") ;; esac
 	# It compiles for every architecture.
 	! is_foreign || compiler=(LLVM="$LLVM" CC="ccache clang${LLVM/#1/}")
+	[ "$FLAVOUR" != fuzz ] || compiler+=("${KCOV_OBJECTS[@]}" KCFLAGS=-gline-tables-only KRUSTFLAGS=-Cdebuginfo=line-tables-only)
 	nice -n "${NICE:-10}" make -C "$SRC" O="$OUT" ARCH="$KERNEL_ARCH" "${compiler[@]}" "$@"
 }
 

@@ -15,7 +15,7 @@ class CheckTest(ProjectTest):
         write(self.root / "tests/expected-skips", "# A comment.\n\n.*: kselftest two: no such CPU.* -- there is one elsewhere\n")
         for base in ("7.2", "6.12"):
             (self.root / "patches" / base).mkdir(parents=True)
-        for name in ("tools", "source", "series", "kernel", "demo"):
+        for name in ("tools", "source", "series", "kernel", "demo", "fuzz"):
             self.stand_in(name)
         self.stand_in("script-test", results="script-test", lines="passed script a")
         self.stand_in("host-test", results="host-test", lines="passed host a")
