@@ -28,7 +28,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 	uint8_t *to = data + HEADER + (nr ? next(&seed) % nr : 0) * RECORD;
 	uint8_t record[RECORD];
 
-	switch (nr ? next(&seed) % 12 : 11) {
+	switch (nr ? next(&seed) % 14 : 13) {
 	case 0:	/* take one out */
 		memmove(from, from + RECORD, data + size - from - RECORD);
 		return size - RECORD;
@@ -52,6 +52,11 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 		return size;
 	case 7:	/* change the call */
 		data[next(&seed) % HEADER] = next(&seed);
+		return size;
+	case 8:	/* let an operand of one cross the start of a page */
+		to += next(&seed) & 1 ? 2 : 5;
+		to[1] = 0x40 | next(&seed) % 16;
+		to[2] = -1 - (int)(next(&seed) % 32);
 		return size;
 	}
 	return LLVMFuzzerMutate(data, size, max_size);
