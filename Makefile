@@ -196,7 +196,7 @@ each-patch: series
 	@scripts/each-patch
 
 clean:
-	rm -rf build/out build/kselftest build/demo build/bench build/host build/fuzz build/fuzz-host build/series build/model build/crate build/crate-c build/vm build/log build/kvm-verdict
+	rm -rf build/out build/kselftest build/demo build/bench build/host build/fuzz-call build/fuzz-host build/series build/model build/crate build/crate-c build/vm build/log build/kvm-verdict
 
 distclean:
 	@scripts/distclean

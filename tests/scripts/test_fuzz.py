@@ -101,7 +101,7 @@ class Fuzz(ProjectTest):
         super().setUp()
         self.tools()
         (self.root / "patches/7.2").mkdir(parents=True)
-        self.fuzz_directory = self.root / "build/fuzz"
+        self.fuzz_directory = self.root / "build/fuzz-call"
         write(self.root / "tests/corpus/call/one", "x")
         write(self.root / "tests/fuzz/call.c", "")
         write(self.root / "build/out/7.2-fuzz/vmlinux", "")
@@ -151,7 +151,7 @@ class Fuzz(ProjectTest):
         result = self.fuzz()
         self.assert_status(1, result)
         self.assertIn("fuzz: FOUND: byte 3\nerror: the fuzzer ended with status 77\n", result.err)
-        self.assertIn("to run it again: make fuzz INPUT=build/fuzz/findings/crash-1\n", result.err)
+        self.assertIn("to run it again: make fuzz INPUT=build/fuzz-call/findings/crash-1\n", result.err)
 
     def test_a_complaint_of_the_kernel(self):
         self.guest(log="BUG: KASAN: use-after-free")
@@ -159,13 +159,13 @@ class Fuzz(ProjectTest):
         self.assert_status(1, result)
         self.assertIn("BUG: KASAN: use-after-free\nerror: the kernel complained\n", result.err)
         # The program has kept nothing, but the guest's memory has the last input.
-        self.assertIn("to run it again: make fuzz INPUT=build/fuzz/findings/last/00\n", result.err)
+        self.assertIn("to run it again: make fuzz INPUT=build/fuzz-call/findings/last/00\n", result.err)
 
     def test_an_older_finding_is_not_this_one(self):
         write(self.fuzz_directory / "findings/crash-old", "x")
         self.run_command("touch", "-d", "2020-01-01", self.fuzz_directory / "findings/crash-old")
         self.guest(status=255)
-        self.assertIn("INPUT=build/fuzz/findings/last/00\n", self.fuzz().err)
+        self.assertIn("INPUT=build/fuzz-call/findings/last/00\n", self.fuzz().err)
 
     def test_a_kernel_that_is_not_built(self):
         (self.root / "build/out/7.2-fuzz/vmlinux").unlink()
@@ -176,7 +176,7 @@ class Fuzz(ProjectTest):
     def test_replay_is_of_the_corpus_on_any_kernel(self):
         result = self.fuzz("replay", FLAVOUR="run")
         self.assert_status(0, result)
-        self.assertIn(f"{self.root}/build/fuzz/replay {self.root}/tests/corpus/call\n", (self.scratch / "guests").read_text())
+        self.assertIn(f"{self.root}/build/fuzz-call/replay {self.root}/tests/corpus/call\n", (self.scratch / "guests").read_text())
 
     def test_a_replay_that_fails(self):
         self.guest(text="echo 'input tests/corpus/call/one'; echo 'fuzz: FOUND: x'", status=134)
