@@ -423,11 +423,8 @@ static bool has_keys(void)
 
 static bool has_firmware(void)
 {
-#if defined(__x86_64__) || defined(__i386__)
-	return !access("/dev/mem", W_OK);
-#else
-	return false;
-#endif
+	return !access("/dev/mem", W_OK) &&
+	       !system("grep -q '^00001000-.* : System RAM' /proc/iomem");
 }
 
 static bool has_vdso(void)
