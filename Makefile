@@ -73,9 +73,9 @@ help:
 	@echo '  ARCH=NAME      x86_64, arm64 or riscv64; default: that of this machine. Another one is emulated,'
 	@echo '                 which needs packages of Debian'
 	@echo '  FLAVOUR=NAME   the kernel configuration, also CONFIG=; one of: run (the default), debug'
-	@echo '                 (all checks, slow), fuzz (for make fuzz), rt (real-time), dynamic (preemption model chosen at boot),'
-	@echo '                 scx (sched_ext: some self-tests run again under a scheduler in BPF), 64k (arm64'
-	@echo '                 with pages of 64 KB)'
+	@echo '                 (all checks, slow), fuzz (for make fuzz), rt (real-time), dynamic (preemption model'
+	@echo '                 chosen at boot), scx (sched_ext: some self-tests run again under a scheduler in'
+	@echo '                 BPF), 64k (arm64 with pages of 64 KB)'
 	@echo '  JOBS=N CPUS=N MEMORY=2G KVM=auto|on|off'
 	@echo '  KARGS="..."    further kernel arguments, such as isolcpus=3 nohz_full=3, or preempt=full'
 

@@ -33,9 +33,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "cpu-op.h"
 #include "mark.h"
 #include "rseq.h"
@@ -83,31 +83,6 @@ static void die(const char *what)
 {
 	fprintf(stderr, "cpu_opv_bench: %s: %s\n", what, strerror(errno));
 	exit(1);
-}
-
-static long now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000L + ts.tv_nsec;
-}
-
-/* How many units of the clock a loop of a known number of instructions takes. */
-static double units_per_instruction(void)
-{
-	const long laps = 2000000;
-	double best = 0;
-
-	for (int i = 0; i < 5; i++) {
-		long lap = laps, start = now(), units;
-
-		asm volatile("1: dec %0\n\tjnz 1b" : "+r" (lap));
-		units = now() - start;
-		if (!best || units < best)
-			best = units;
-	}
-	return best / (2 * laps);
 }
 
 static void run_on(int first, int last)

@@ -25,8 +25,9 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define ROUNDS		25
 #define CALLS		200
@@ -42,30 +43,6 @@ static void die(const char *what)
 {
 	fprintf(stderr, "futex_bench: %s: %s\n", what, strerror(errno));
 	exit(1);
-}
-
-static long now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000L + ts.tv_nsec;
-}
-
-static double units_per_instruction(void)
-{
-	const long laps = 2000000;
-	double best = 0;
-
-	for (int i = 0; i < 5; i++) {
-		long lap = laps, start = now(), units;
-
-		asm volatile("1: dec %0\n\tjnz 1b" : "+r" (lap));
-		units = now() - start;
-		if (!best || units < best)
-			best = units;
-	}
-	return best / (2 * laps);
 }
 
 static long futex(uint32_t *addr, int op, uint32_t val, uintptr_t val2, uint32_t *addr2, uint32_t val3)

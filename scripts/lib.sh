@@ -206,7 +206,6 @@ kcov_objects() { # kcov_objects DIRECTORY/NAME...
 		printf 'KCOV_INSTRUMENT_%s.o=$(if $(filter %s,$(obj)),y,n)\n' "${object##*/}" "${object%/*}"
 	done
 }
-mapfile -t KCOV_OBJECTS < <(kcov_objects rust/kernel kernel/cpu_opv kernel/sched/core mm/gup mm/maccess)
 
 # The C compiler is gcc, which takes two thirds of clang's time. But `make bench` counts the
 # code of clang, and the kernel supports KASAN together with Rust only with clang.
@@ -215,7 +214,10 @@ kmake() {
 	case $FLAVOUR in bench* | debug | fuzz) compiler=(LLVM="$LLVM" CC="ccache clang${LLVM/#1/}") ;; esac
 	# It compiles for every architecture.
 	! is_foreign || compiler=(LLVM="$LLVM" CC="ccache clang${LLVM/#1/}")
-	[ "$FLAVOUR" != fuzz ] || compiler+=("${KCOV_OBJECTS[@]}" KCFLAGS=-gline-tables-only KRUSTFLAGS=-Cdebuginfo=line-tables-only)
+	if [ "$FLAVOUR" = fuzz ]; then
+		mapfile -t -O ${#compiler[@]} compiler < <(kcov_objects rust/kernel kernel/cpu_opv kernel/sched/core mm/gup mm/maccess)
+		compiler+=(KCFLAGS=-gline-tables-only KRUSTFLAGS=-Cdebuginfo=line-tables-only)
+	fi
 	nice -n "${NICE:-10}" make -C "$SRC" O="$OUT" ARCH="$KERNEL_ARCH" "${compiler[@]}" "$@"
 }
 

@@ -25,7 +25,9 @@
 #ifndef MADV_PAGEOUT
 # define MADV_PAGEOUT	21
 #endif
-#define MADV_GUARD	102
+#ifndef MADV_GUARD_INSTALL
+# define MADV_GUARD_INSTALL	102
+#endif
 
 #define ARENA		0x2000000000UL
 #define SLOT		(8UL << 20)
@@ -127,7 +129,7 @@ void areas_init(void)
 		area->base = (uint8_t *)ARENA + kind * SLOT;
 		/* The window is at the end of a huge page. */
 		if (kind == THP || kind == HUGETLB)
-			area->base += HUGE - 4 * page_size;
+			area->base += HUGE - HALF_PAGE * page_size;
 		for (size_t i = 0; i < AREA_PAGES; i++)
 			content_init(&area->pages[i].own);
 	}
@@ -138,11 +140,7 @@ void areas_init(void)
 	written_file = new_file(MIDDLE_SIZE, memfd_create("written", 0));
 	short_file = new_file(MIDDLE_SIZE / 2, memfd_create("short", 0));
 	file_map = must(mmap(NULL, MIDDLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), "mmap");
-	secret_file = syscall(SYS_memfd_secret, 0);
-	if (secret_file >= 0)
-		new_file(MIDDLE_SIZE, secret_file);
-	else
-		fprintf(stderr, "fuzz: no memfd_secret() here\n");
+	secret_file = new_file(MIDDLE_SIZE, syscall(SYS_memfd_secret, 0));
 	uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api))
 		give_up("userfaultfd");
@@ -216,7 +214,7 @@ static void build(enum area_kind kind)
 {
 	const int rw = PROT_READ | PROT_WRITE, anon = MAP_PRIVATE | MAP_ANONYMOUS;
 	struct area *area = &areas[kind];
-	uint8_t *huge = area->base + 4 * page_size - HUGE;
+	uint8_t *huge = area->base + HALF_PAGE * page_size - HUGE;
 
 	munmap((uint8_t *)ARENA + kind * SLOT, SLOT / 2);
 	allow(kind, 0, AREA_PAGES, false, false);
@@ -273,7 +271,7 @@ static void build(enum area_kind kind)
 		break;
 	case PAST_END:
 		map_middle(kind, rw, MAP_SHARED, short_file);
-		allow(kind, FIRST_PAGE, 4, true, true);
+		allow(kind, FIRST_PAGE, HALF_PAGE, true, true);
 		break;
 	case THP:
 		must(mmap(huge, HUGE + 2 * page_size, rw, anon | MAP_FIXED, -1, 0), "mmap");
@@ -281,17 +279,14 @@ static void build(enum area_kind kind)
 		allow(kind, 0, END_PAGE, true, true);
 		break;
 	case HUGETLB:
-		if (mmap(huge, HUGE, rw, anon | MAP_FIXED | MAP_HUGETLB, -1, 0) == MAP_FAILED) {
-			fprintf(stderr, "fuzz: no page of hugetlbfs here\n");
-			must(mmap(huge, HUGE, rw, anon | MAP_FIXED, -1, 0), "mmap");
-		}
-		allow(kind, 0, 4, true, true);
+		must(mmap(huge, HUGE, rw, anon | MAP_FIXED | MAP_HUGETLB, -1, 0), "a page of hugetlbfs");
+		allow(kind, 0, HALF_PAGE, true, true);
 		break;
 	case GUARD:
 		map_middle(kind, rw, anon, -1);
 		put(kind, FIRST_PAGE, END_PAGE, false, true);
 		/* Linux 6.13 has guard pages. */
-		if (madvise(middle(kind) + page_size, page_size, MADV_GUARD))
+		if (madvise(middle(kind) + page_size, page_size, MADV_GUARD_INSTALL))
 			mprotect(middle(kind) + page_size, page_size, PROT_NONE);
 		allow(kind, FIRST_PAGE, END_PAGE, true, true);
 		allow(kind, FIRST_PAGE + 1, FIRST_PAGE + 2, false, false);
@@ -304,11 +299,9 @@ static void build(enum area_kind kind)
 	case UFFD:
 		map_middle(kind, rw, anon, -1);
 		register_uffd();
-		allow(kind, FIRST_PAGE, 4, true, true);
+		allow(kind, FIRST_PAGE, HALF_PAGE, true, true);
 		break;
 	case SECRET:
-		if (secret_file < 0)
-			break;
 		map_middle(kind, rw, MAP_SHARED, secret_file);
 		allow(kind, FIRST_PAGE, END_PAGE, true, true);
 		break;
@@ -345,7 +338,7 @@ static void share_with_child(void)
 
 static void copy_uffd(void)
 {
-	for (size_t i = FIRST_PAGE; i < 4; i++) {
+	for (size_t i = FIRST_PAGE; i < HALF_PAGE; i++) {
 		struct uffdio_copy copy = {
 			.dst = (uint64_t)areas[UFFD].base + i * page_size,
 			.src = (uint64_t)areas[UFFD].pages[i].own.bytes,
@@ -372,6 +365,7 @@ void area_use(enum area_kind kind)
 	switch (kind) {
 	case ANON:
 	case PRIVATE_WRITTEN:
+	case SECRET:
 		put(kind, FIRST_PAGE, END_PAGE, false, true);
 		break;
 	case VECTOR:
@@ -396,25 +390,21 @@ void area_use(enum area_kind kind)
 		put_file(kind, kind == PRIVATE);
 		break;
 	case PAST_END:
-		put(kind, FIRST_PAGE, 4, false, true);
-		break;
-	case SECRET:
-		if (secret_file >= 0)
-			put(kind, FIRST_PAGE, END_PAGE, false, true);
+		put(kind, FIRST_PAGE, HALF_PAGE, false, true);
 		break;
 	case THP:
 		put(kind, 0, END_PAGE, false, true);
 		break;
 	case HUGETLB:
-		put(kind, 0, 4, false, true);
+		put(kind, 0, HALF_PAGE, false, true);
 		break;
 	case GUARD:
 		put(kind, FIRST_PAGE, FIRST_PAGE + 1, false, true);
 		put(kind, FIRST_PAGE + 2, END_PAGE, false, true);
 		break;
 	case STACK:
-		put(kind, 0, 4, true, false);
-		put(kind, 4, END_PAGE, false, true);
+		put(kind, 0, HALF_PAGE, true, false);
+		put(kind, HALF_PAGE, END_PAGE, false, true);
 		break;
 	case SWAPPED:
 		put(kind, FIRST_PAGE, END_PAGE, false, true);
@@ -426,7 +416,7 @@ void area_use(enum area_kind kind)
 		break;
 	case UFFD:
 		madvise(middle(kind), MIDDLE_SIZE, MADV_DONTNEED);
-		put(kind, FIRST_PAGE, 4, false, false);
+		put(kind, FIRST_PAGE, HALF_PAGE, false, false);
 		copy_uffd();
 		break;
 	/* Their contents cannot change. */
@@ -536,13 +526,13 @@ static void move_area(enum area_kind kind)
 		is_away[kind] = !is_away[kind];
 }
 
-void area_change(enum area_kind kind, enum change change, unsigned int turn)
+void area_change(enum area_kind kind, enum disturbance change, unsigned int turn)
 {
 	static const int advice[] = { MADV_PAGEOUT, MADV_WILLNEED, MADV_COLD, MADV_HUGEPAGE, MADV_NOHUGEPAGE };
 	uint8_t *start = middle(kind);
 
 	switch (change) {
-	case CHANGE_ADVICE:
+	case ADVICE:
 		if (turn % 4 == 0)
 			mlock(start, MIDDLE_SIZE);
 		else if (turn % 4 == 1)
@@ -550,17 +540,19 @@ void area_change(enum area_kind kind, enum change change, unsigned int turn)
 		else
 			madvise(start, MIDDLE_SIZE, advice[turn / 4 % (sizeof(advice) / sizeof(*advice))]);
 		break;
-	case CHANGE_PROTECTION:
+	case PROTECTION:
 		mprotect(start, MIDDLE_SIZE, turn % 4 == 0 ? PROT_NONE : turn % 2 ? PROT_READ | PROT_WRITE : PROT_READ);
 		break;
-	case CHANGE_PLACE:
+	case PLACE:
 		move_area(kind);
 		break;
-	case CHANGE_DISCARD:
+	case DISCARD:
 		madvise(start, MIDDLE_SIZE, MADV_DONTNEED);
 		break;
-	case CHANGE_FILE:
+	case PUNCH:
 		fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, turn % 4 * page_size, page_size);
+		break;
+	default:
 		break;
 	}
 }

@@ -45,7 +45,8 @@ static struct memory {
 	uint32_t nr_points, nr_reached;
 	uint8_t reached[MAX_POINTS / 8];
 	struct {
-		uint32_t number;	/* of the execution, from 1 on */
+		/* Of the execution, from 1 on. */
+		uint32_t number;
 		uint32_t size;
 		uint8_t data[MAX_BYTES];
 	} inputs[NR_INPUTS];

@@ -99,11 +99,11 @@ static void fork_once(void)
 		;
 }
 
-static void change_areas(enum change change, unsigned int turn)
+static void change_areas(unsigned int turn)
 {
 	for (enum area_kind kind = 0; kind < NR_AREAS; kind++)
 		if (areas[kind].used && areas[kind].lively)
-			area_change(kind, change, turn);
+			area_change(kind, now.kind, turn);
 }
 
 static void disturb_once(unsigned int turn)
@@ -122,19 +122,11 @@ static void disturb_once(unsigned int turn)
 		fork_once();
 		break;
 	case ADVICE:
-		change_areas(CHANGE_ADVICE, turn);
-		break;
 	case PROTECTION:
-		change_areas(CHANGE_PROTECTION, turn);
-		break;
 	case PLACE:
-		change_areas(CHANGE_PLACE, turn);
-		break;
 	case DISCARD:
-		change_areas(CHANGE_DISCARD, turn);
-		break;
 	case PUNCH:
-		change_areas(CHANGE_FILE, turn);
+		change_areas(turn);
 		break;
 	case CALLS:
 		disturb_call();

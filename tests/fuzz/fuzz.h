@@ -29,34 +29,72 @@ void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)
 /* Ends the program because it cannot do its work here. */
 void give_up(const char *what) __attribute__((noreturn));
 
+enum disturbance {
+	QUIET,
+	/* The mask changes, and always has the CPU, or not always. */
+	AFFINITY,
+	AFFINITY_OUT,
+	FORK,
+	/* Memory is locked, swapped out and read in; made read-only; moved; discarded. */
+	ADVICE,
+	PROTECTION,
+	PLACE,
+	DISCARD,
+	/* Pages of the file are discarded. */
+	PUNCH,
+	/* Others run vectors on the same CPU. */
+	CALLS,
+	/* A CPU goes offline and comes back. */
+	HOTPLUG,
+	/* The vector is overwritten. */
+	REWRITE,
+	SIGNALS,
+	NR_DISTURBANCES
+};
+
 /* ---- areas.c: the memory of operands ------------------------------------- */
 
 enum area_kind {
-	ANON,			/* private, present, writable */
-	FRESH,			/* never touched */
-	ZERO,			/* the zero page */
+	/* Private memory, present and writable. */
+	ANON,
+	/* Private memory that was never touched, or only read, which maps the zero page. */
+	FRESH,
+	ZERO,
 	READ_ONLY,
 	READ_ONLY_FRESH,
 	NO_ACCESS,
-	SHARED,			/* a file */
-	ALIAS,			/* the same file once more */
-	SHARED_READ_ONLY,	/* the same file once more */
-	PRIVATE,		/* the same file, private, never written */
-	PRIVATE_READ_ONLY,	/* the same file, private, cannot be written */
-	PRIVATE_WRITTEN,	/* a file, private, written */
-	PAST_END,		/* half of it is past the end of a file */
-	THP,			/* the end of a transparent huge page, small pages after it */
-	HUGETLB,		/* the end of a page of hugetlbfs */
-	GUARD,			/* the second page is a guard */
-	STACK,			/* grows downwards */
-	HOLE,			/* not mapped */
+	/* All of these map one file, the private ones without a copy of it. */
+	SHARED,
+	ALIAS,
+	SHARED_READ_ONLY,
+	PRIVATE,
+	PRIVATE_READ_ONLY,
+	/* A private mapping of another file, with a copy of each page. */
+	PRIVATE_WRITTEN,
+	/* The second half is past the end of a file. */
+	PAST_END,
+	/* The first half is the end of a huge page.  Behind that of THP are small pages. */
+	THP,
+	HUGETLB,
+	/* The second page is a guard. */
+	GUARD,
+	/* The second half is mapped, and grows downwards. */
+	STACK,
+	/* Not mapped. */
+	HOLE,
 	SWAPPED,
-	FORKED,			/* shared with a child until it is written */
-	UFFD,			/* half of it is missing, which userfaultfd makes a fault */
-	SECRET,			/* memfd_secret(), which cannot be pinned */
-	PKEY,			/* the protection key denies stores */
-	VECTOR,			/* where the vector itself is */
-	KERNEL,			/* addresses that no process has */
+	/* Shared with a child until it is written. */
+	FORKED,
+	/* The second half is missing, which userfaultfd makes a fault. */
+	UFFD,
+	/* Of memfd_secret(), which cannot be pinned. */
+	SECRET,
+	/* The protection key denies stores. */
+	PKEY,
+	/* Where the vector itself is. */
+	VECTOR,
+	/* Addresses that no process has. */
+	KERNEL,
 	NR_AREAS
 };
 
@@ -64,29 +102,38 @@ enum area_kind {
 #define AREA_PAGES	8
 #define FIRST_PAGE	2
 #define END_PAGE	6
+/* Where the second half of those in the middle starts. */
+#define HALF_PAGE	4
 
 /* What the model thinks that is in a page. */
 struct content {
 	uint8_t *bytes;
-	uint8_t *unknown;	/* a byte that is not zero marks one that may be anything */
+	/* A byte that is not zero marks one that may be anything. */
+	uint8_t *unknown;
 	bool has_unknown;
 };
 
 struct page {
-	struct content *content;	/* what is seen there */
-	struct content own;		/* what is seen once it is not shared */
+	/* What is seen there, and what will be once it is not shared. */
+	struct content *content;
+	struct content own;
 	bool readable, writable;
-	bool shares_file;		/* until it is written */
-	bool unchecked;			/* may show the file before or after the vector */
+	/* It shows the file until it is written. */
+	bool shares_file;
+	/* It may show the file before or after the vector. */
+	bool unchecked;
 };
 
 struct area {
 	const char *name;
 	uint8_t *base;
-	bool used;		/* by this input */
+	/* By this input. */
+	bool used;
 	bool built;
-	bool may_fault;		/* the kernel may refuse to pin it */
-	bool lively;		/* other threads may change its mapping */
+	/* The kernel may refuse to pin it. */
+	bool may_fault;
+	/* Other threads may change its mapping. */
+	bool lively;
 	struct page pages[AREA_PAGES];
 };
 
@@ -101,18 +148,20 @@ void areas_check(void);
 /* Other threads have changed the mapping or the contents: build them anew. */
 void areas_forget(void);
 uint8_t *area_address(enum area_kind kind, uint8_t page, int8_t offset);
-/* Changes the mapping of an area in one way after the other, for ever. */
-enum change { CHANGE_ADVICE, CHANGE_PROTECTION, CHANGE_PLACE, CHANGE_DISCARD, CHANGE_FILE };
-void area_change(enum area_kind kind, enum change change, unsigned int turn);
+/* One of the changes of ADVICE to PUNCH, and another one at the next turn. */
+void area_change(enum area_kind kind, enum disturbance change, unsigned int turn);
 void area_restore(enum area_kind kind);
 
 /* ---- model.c: what a call has to do --------------------------------------- */
 
 struct model {
-	bool is_invalid, faults, faults_expected;	/* any of them: nothing happens */
+	/* If it is any of these, nothing happens. */
+	bool is_invalid, faults, faults_expected;
 	bool may_fault;
-	bool uncertain;		/* the result depends on bytes that may be anything */
-	bool rereads;		/* it reads what it stores through another mapping */
+	/* The result depends on bytes that may be anything. */
+	bool uncertain;
+	/* It reads what it stores through another mapping. */
+	bool rereads;
 };
 
 /* Finds the page of an address, NULL if it is in no area. */
@@ -125,25 +174,8 @@ int model_run(const struct cpu_op *ops, int count, struct model *model);
 
 /* ---- disturb.c: what other threads do meanwhile --------------------------- */
 
-enum disturbance {
-	QUIET,
-	AFFINITY,		/* the mask changes, and always has the CPU */
-	AFFINITY_OUT,		/* the mask changes, and does not always have the CPU */
-	FORK,
-	ADVICE,			/* memory is locked, swapped out, read in */
-	PROTECTION,		/* memory becomes read-only and writable */
-	PLACE,			/* memory is moved away and back */
-	DISCARD,		/* memory is discarded */
-	PUNCH,			/* pages of the file are discarded */
-	CALLS,			/* others run vectors on the same CPU */
-	HOTPLUG,		/* a CPU goes and comes */
-	REWRITE,		/* the vector is overwritten */
-	SIGNALS,
-	NR_DISTURBANCES
-};
-
 void disturb_init(void);
-void disturb_start(enum disturbance kind, int cpu, const uint64_t mask);
+void disturb_start(enum disturbance kind, int cpu, uint64_t mask);
 void disturb_stop(void);
 /* One vector of those that CALLS runs, by the caller. */
 void disturb_call(void);
@@ -159,6 +191,10 @@ void coverage_end(void);
 /* Keeps an input where the host finds it when the kernel has died. */
 void coverage_record(const uint8_t *data, size_t size);
 
+/* ---- call.c ---------------------------------------------------------------- */
+
+/* Checks what takes too long to do after each call: pins, and lockdep. */
+void check_kernel(void);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif /* FUZZ_H */

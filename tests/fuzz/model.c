@@ -141,7 +141,7 @@ static bool is_copy(const struct cpu_op *op)
 static bool is_valid(const struct cpu_op *op)
 {
 	if (is_area(op))
-		return op->len <= 4096;
+		return op->len <= CPU_OP_DATA_LEN_MAX;
 
 	switch (op->op) {
 	case CPU_LSHIFT_OP:
@@ -218,7 +218,7 @@ void model_examine(const struct cpu_op *ops, int count, struct model *model)
 		model->is_invalid |= !is_valid(&ops[i]);
 		sum += ops[i].len;
 	}
-	model->is_invalid |= sum > 4096 + 15 * 8;
+	model->is_invalid |= sum > CPU_OP_VEC_DATA_LEN_MAX;
 	if (model->is_invalid)
 		return;
 
@@ -345,7 +345,8 @@ static void update(const struct cpu_op *op)
 /* Runs a vector of which nothing faults. Returns what the call has to. */
 int model_run(const struct cpu_op *ops, int count, struct model *model)
 {
-	static uint8_t a[4096], b[4096], a_unknown[4096], b_unknown[4096];
+	static uint8_t a[CPU_OP_DATA_LEN_MAX], b[CPU_OP_DATA_LEN_MAX];
+	static uint8_t a_unknown[CPU_OP_DATA_LEN_MAX], b_unknown[CPU_OP_DATA_LEN_MAX];
 	bool stores_to_file = false;
 	uint64_t words[4];
 

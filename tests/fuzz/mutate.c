@@ -29,31 +29,38 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 	uint8_t record[RECORD];
 
 	switch (nr ? next(&seed) % 14 : 13) {
-	case 0:	/* take one out */
+	/* Take one out. */
+	case 0:
 		memmove(from, from + RECORD, data + size - from - RECORD);
 		return size - RECORD;
-	case 1:	/* repeat one */
+	/* Repeat one. */
+	case 1:
 		if (size + RECORD > max_size)
 			break;
 		memcpy(record, from, RECORD);
 		memmove(to + RECORD, to, data + size - to);
 		memcpy(to, record, RECORD);
 		return size + RECORD;
-	case 2:	/* copy one */
+	/* Copy one. */
+	case 2:
 		memmove(to, from, RECORD);
 		return size;
-	case 3:	/* give one the operand of another, near it */
+	/* Give one the operand of another. */
+	case 3:
 		memcpy(to + (next(&seed) & 1 ? 2 : 5), from + (next(&seed) & 1 ? 2 : 5), 3);
 		return size;
-	case 4:	/* change one byte of one */
+	/* Change one byte of one. */
+	case 4:
 	case 5:
 	case 6:
 		to[next(&seed) % RECORD] = next(&seed);
 		return size;
-	case 7:	/* change the call */
+	/* Change the call. */
+	case 7:
 		data[next(&seed) % HEADER] = next(&seed);
 		return size;
-	case 8:	/* let an operand of one cross the start of a page */
+	/* Let an operand of one cross the start of a page. */
+	case 8:
 		to += next(&seed) & 1 ? 2 : 5;
 		to[1] = 0x40 | next(&seed) % 16;
 		to[2] = -1 - (int)(next(&seed) % 32);

@@ -151,7 +151,7 @@ class Fuzz(ProjectTest):
         result = self.fuzz()
         self.assert_status(1, result)
         self.assertIn("fuzz: FOUND: byte 3\nerror: the fuzzer ended with status 77\n", result.err)
-        self.assertIn("to run it again: make fuzz INPUT=build/fuzz-call/findings/crash-1\n", result.err)
+        self.assertIn("to run it again: BASE=7.2 FLAVOUR=fuzz scripts/fuzz run build/fuzz-call/findings/crash-1\n", result.err)
 
     def test_a_complaint_of_the_kernel(self):
         self.guest(log="BUG: KASAN: use-after-free")
@@ -159,13 +159,13 @@ class Fuzz(ProjectTest):
         self.assert_status(1, result)
         self.assertIn("BUG: KASAN: use-after-free\nerror: the kernel complained\n", result.err)
         # The program has kept nothing, but the guest's memory has the last input.
-        self.assertIn("to run it again: make fuzz INPUT=build/fuzz-call/findings/last/00\n", result.err)
+        self.assertIn("to run it again: BASE=7.2 FLAVOUR=fuzz scripts/fuzz run build/fuzz-call/findings/last/00\n", result.err)
 
     def test_an_older_finding_is_not_this_one(self):
         write(self.fuzz_directory / "findings/crash-old", "x")
         self.run_command("touch", "-d", "2020-01-01", self.fuzz_directory / "findings/crash-old")
         self.guest(status=255)
-        self.assertIn("INPUT=build/fuzz-call/findings/last/00\n", self.fuzz().err)
+        self.assertIn("scripts/fuzz run build/fuzz-call/findings/last/00\n", self.fuzz().err)
 
     def test_a_kernel_that_is_not_built(self):
         (self.root / "build/out/7.2-fuzz/vmlinux").unlink()

@@ -3,7 +3,7 @@
 //! All operations and pairs of operations at whose lengths and places something changes.
 
 use super::{
-    model::{self, Op, PAGE_SIZE},
+    model::{self, Op, PAGE_SIZE, SUM_MAX},
     op::{Operand, RawOp, Vector},
     plan::{Error, Plan},
 };
@@ -72,7 +72,7 @@ fn all_lengths_of_two_areas() {
         let mut raw = model::raw(&[op(2, len, 0, 0), op(1, 0, 0, 0)]);
         for second in 0..=4097 {
             raw[1].len = second;
-            let expected = len <= 4096 && second <= 4096 && len + second <= 4096 + 15 * 8;
+            let expected = len <= 4096 && second <= 4096 && len + second <= SUM_MAX;
             assert_eq!(
                 Vector::new(&raw).is_ok(),
                 expected,
@@ -121,7 +121,7 @@ fn sums_at_the_limit_of_any_number_of_operations() {
     for nr_ops in 1..=18usize {
         // Integers, and an area that brings the sum to the limit, at each place.
         for place in 0..nr_ops {
-            for sum in 4096 + 15 * 8 - 9..=4096 + 15 * 8 + 9 {
+            for sum in SUM_MAX - 9..=SUM_MAX + 9 {
                 for integer in [1, 2, 4, 8] {
                     let mut ops = vec![op(3, integer, 0, 0); nr_ops];
                     ops[place] = op(10, sum - integer * (nr_ops as u32 - 1), 0, 0);
@@ -206,7 +206,7 @@ fn plans_of_two_operations_have_each_page_and_no_other() {
             for second in &all {
                 let raw = [first.raw, second.raw];
                 let vector = Vector::new(&raw);
-                let is_valid = first.op.len + second.op.len <= 4096 + 15 * 8;
+                let is_valid = first.op.len + second.op.len <= SUM_MAX;
                 assert_eq!(vector.is_ok(), is_valid, "{first:?}, {second:?}");
                 let Ok(vector) = vector else { continue };
 

@@ -10,6 +10,9 @@ use std::ops::Range;
 
 pub(crate) const PAGE_SIZE: u128 = 4096;
 
+/// The most that the lengths of all operations may be in sum.
+pub(crate) const SUM_MAX: u32 = 4096 + 15 * 8;
+
 /// An operation. What its operation code has no use for is ignored.
 #[derive(Clone, Debug)]
 pub(crate) struct Op {
@@ -160,7 +163,7 @@ pub(crate) fn raw(ops: &[Op]) -> Vec<RawOp> {
 pub(crate) fn is_valid(ops: &[Op]) -> bool {
     let sum: u64 = ops.iter().map(|op| u64::from(op.len)).sum();
 
-    ops.len() <= 16 && ops.iter().all(Op::is_valid) && sum <= 4096 + 15 * 8
+    ops.len() <= 16 && ops.iter().all(Op::is_valid) && sum <= SUM_MAX.into()
 }
 
 /// Returns the pages of an area, of which none may be empty.
