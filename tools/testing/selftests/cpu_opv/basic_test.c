@@ -54,6 +54,11 @@ static void expect_op(struct __test_metadata *_metadata, uint64_t *count,
 	}
 }
 
+TEST(available)
+{
+	EXPECT_EQ(1, cpu_op_available());
+}
+
 TEST(nr_ops_flag)
 {
 	EXPECT_EQ(12, NR_CPU_OPS);

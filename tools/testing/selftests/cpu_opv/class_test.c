@@ -4,6 +4,7 @@
  */
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -322,4 +323,35 @@ TEST_F_TIMEOUT(caller, fair_caller_against_a_hog, LONG_TIMEOUT)
 int main(int argc, char **argv)
 {
 	return cpu_opv_test_run(argc, argv);
+}
+
+#define COOKIES		8
+
+/*
+ * With core scheduling, threads of different cookies never run on one core at
+ * the same time: a thread waits for its CPU while that CPU is idle.
+ */
+TEST_F_TIMEOUT(caller, core_scheduling, LONG_TIMEOUT)
+{
+	struct worker workers[COOKIES];
+
+	for (int i = 0; i < COOKIES; i++) {
+		/* A thread inherits the cookie of its creator. */
+		if (prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0,
+			  PR_SCHED_CORE_SCOPE_THREAD, 0)) {
+			ASSERT_EQ(0, i);
+			if (errno == EINVAL)
+				SKIP(return, "needs CONFIG_SCHED_CORE");
+			ASSERT_EQ(ENODEV, errno);
+			SKIP(return, "needs CPUs that share a core");
+		}
+		ASSERT_EQ(0, start_workers(&workers[i], 1, (struct worker) {
+			.step = increment_step,
+			.percpu = &percpu,
+			.limit = NR_CALLS,
+		}));
+	}
+	EXPECT_EQ(COOKIES * NR_CALLS,
+		  join_workers(_metadata, workers, COOKIES));
+	EXPECT_EQ(COOKIES * NR_CALLS, sum_counts(&percpu));
 }

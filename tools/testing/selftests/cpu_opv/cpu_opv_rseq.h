@@ -124,18 +124,58 @@ static inline int rseq_list_step(struct worker *worker)
 	return 0;
 }
 
+/* The vectors that do what the sequences do, which go by these names. */
+static inline struct cpu_op cmpeqv(const intptr_t *v, const intptr_t *expect)
+{
+	return cpu_op_compare(CPU_COMPARE_EQ_OP, v, expect, sizeof(*v));
+}
+
+static inline struct cpu_op storev(intptr_t *v, const intptr_t *newv)
+{
+	return cpu_op_memcpy(CPU_MEMCPY_OP, v, newv, sizeof(*v));
+}
+
+static inline int opv_addv(intptr_t *v, int64_t count, int cpu)
+{
+	struct cpu_op op = cpu_op_arithmetic(CPU_ADD_OP, v, count, sizeof(*v));
+
+	return run_on(&op, 1, cpu);
+}
+
 static inline int opv_push(struct percpu *percpu, struct node *node, int cpu)
+{
+	intptr_t *head = &percpu->of[cpu].head;
+	intptr_t new = (intptr_t)node, old;
+	struct cpu_op vec[] = { cmpeqv(head, &old), storev(head, &new) };
+	int ret;
+
+	do {
+		old = RSEQ_READ_ONCE(*head);
+		node->next = (struct node *)old;
+		ret = run_on(vec, ARRAY_SIZE(vec), cpu);
+	} while (ret > 0);
+	return ret;
+}
+
+/* Returns 1 if the list is empty. */
+static inline int opv_pop(struct percpu *percpu, intptr_t *node, int cpu)
 {
 	intptr_t *head = &percpu->of[cpu].head;
 	int ret;
 
 	do {
-		intptr_t old = RSEQ_READ_ONCE(*head);
+		*node = RSEQ_READ_ONCE(*head);
+		if (!*node)
+			return 1;
 
-		node->next = (struct node *)old;
-		ret = cpu_op_cmpeqv_storev(head, old, (intptr_t)node, cpu);
+		struct cpu_op vec[] = {
+			cmpeqv(head, node),
+			storev(head, (intptr_t *)&((struct node *)*node)->next),
+		};
+
+		ret = run_on(vec, ARRAY_SIZE(vec), cpu);
 	} while (ret > 0);
-	return ret ? -errno : 0;
+	return ret;
 }
 
 /* A step: vectors pop a node from the list of any CPU and push it to any. */
@@ -146,11 +186,9 @@ static inline int opv_list_step(struct worker *worker)
 	intptr_t node;
 	int ret;
 
-	ret = cpu_op_cmpnev_storeoffp_load(&percpu->of[cpu].head, 0,
-					   offsetof(struct node, next), &node,
-					   cpu);
+	ret = opv_pop(percpu, &node, cpu);
 	if (ret)
-		return ret < 0 ? -errno : 0;
+		return ret < 0 ? ret : 0;
 
 	ret = take_node((struct node *)node);
 	if (ret)

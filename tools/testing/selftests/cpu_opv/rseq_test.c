@@ -193,11 +193,16 @@ static int opv_active_step(struct worker *worker)
 		intptr_t now = RSEQ_READ_ONCE(active);
 		intptr_t *count = &sets[now].of[cpu].shared;
 		intptr_t old = RSEQ_READ_ONCE(*count);
+		intptr_t new = old + 1;
+		struct cpu_op vec[] = {
+			cmpeqv(count, &old),
+			cmpeqv(&active, &now),
+			storev(count, &new),
+		};
 
-		ret = cpu_op_cmpeqv_cmpeqv_storev(count, old, &active, now,
-						  old + 1, cpu);
+		ret = run_on(vec, ARRAY_SIZE(vec), cpu);
 	} while (ret > 0);
-	return ret ? -errno : 0;
+	return ret;
 }
 
 static int membarrier(int cmd)

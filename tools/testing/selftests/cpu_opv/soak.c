@@ -127,7 +127,7 @@ static void add_for_ever(struct percpu *percpu)
 		intptr_t *count = &percpu->of[cpu].shared;
 
 		if (rseq_addv(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID, count, 1,
-			      cpu) && cpu_op_addv(count, 1, cpu))
+			      cpu) && opv_addv(count, 1, cpu))
 			_exit(1);
 		__atomic_fetch_add(&percpu->of[cpu].count, 1, __ATOMIC_RELAXED);
 	}

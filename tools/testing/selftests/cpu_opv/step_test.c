@@ -57,7 +57,7 @@ static bool add_by_sequence(int cpu)
 
 static bool add_by_vector(int cpu)
 {
-	return !cpu_op_addv(&progress->percpu.of[cpu].shared, 1, cpu);
+	return !opv_addv(&progress->percpu.of[cpu].shared, 1, cpu);
 }
 
 static bool add_by_either(int cpu)
