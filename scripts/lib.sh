@@ -43,6 +43,7 @@ esac
 case $(uname -m) in
 aarch64) HOST_ARCH=arm64 ;;
 riscv64) HOST_ARCH=riscv64 ;;
+s390x) HOST_ARCH=s390x ;;
 *) HOST_ARCH=x86_64 ;;
 esac
 ARCH=${ARCH:-$HOST_ARCH}
@@ -52,7 +53,8 @@ case $ARCH in
 x86_64) KERNEL_ARCH=x86_64 IMAGE=arch/x86/boot/bzImage MACHINE=x86_64 ;;
 arm64) KERNEL_ARCH=arm64 IMAGE=arch/arm64/boot/Image MACHINE=aarch64 ;;
 riscv64) KERNEL_ARCH=riscv IMAGE=arch/riscv/boot/Image MACHINE=riscv64 ;;
-*) die "ARCH=$ARCH is none of x86_64, arm64, riscv64 (unset ARCH if it is merely exported)" ;;
+s390x) KERNEL_ARCH=s390 IMAGE=arch/s390/boot/bzImage MACHINE=s390x ;;
+*) die "ARCH=$ARCH is none of x86_64, arm64, riscv64, s390x (unset ARCH if it is merely exported)" ;;
 esac
 # A guest that is of another architecture than this machine has its own files.
 is_foreign() { [ "$ARCH" != "$HOST_ARCH" ]; }

@@ -19,7 +19,7 @@ class Refused(ProjectTest):
     def test_unknown_architecture(self):
         result = self.script("tools", ARCH="sparc")
         self.assert_status(1, result)
-        self.assertEqual("error: ARCH=sparc is none of x86_64, arm64, riscv64 (unset ARCH if it is merely exported)\n",
+        self.assertEqual("error: ARCH=sparc is none of x86_64, arm64, riscv64, s390x (unset ARCH if it is merely exported)\n",
                          result.err)
 
 
