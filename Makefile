@@ -3,13 +3,13 @@
 # `make help` lists what there is. Everything is built under build/.
 
 # Variables given here or in the environment are passed to the scripts unchanged.
-export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK SEARCH INLINE_HELPERS MINUTES
+export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK SEARCH INLINE_HELPERS MINUTES ROUNDS
 # CONFIG is another name for FLAVOUR.
 ifdef CONFIG
 FLAVOUR := $(CONFIG)
 endif
 
-.PHONY: help run check vm shell kernel kselftest mutants soak preemptoff lint bench patches patches-check
+.PHONY: help run check vm shell kernel kselftest mutants soak adversary preemptoff lint bench patches patches-check
 # Where install-lib installs.
 export DESTDIR PREFIX LIBDIR
 .PHONY: crate-test crate-guest lib-bench install-lib
@@ -30,6 +30,8 @@ help:
 	@echo '  make mutants         removes each guard of the kernel code in turn, and expects a test to fail'
 	@echo '                       (T="name..." removes only these, see tests/mutants/)'
 	@echo '  make soak MINUTES=n  runs random load of all kinds with CPU hotplug, for n minutes (default: 5)'
+	@echo '  make adversary       measures what threads without privileges do to others by the call, beside'
+	@echo '                       what they do without it (T="word..." measures only what has a word in its name)'
 	@echo '  make preemptoff      measures how long vectors keep preemption off, also in a soak, in instructions'
 	@echo '  make script-test     tests the scripts, on toy kernel trees (T="word..." runs only some)'
 	@echo '  make host-test       tests the pure modules on the host'
@@ -99,6 +101,9 @@ mutants: kernel
 soak: kernel
 	@scripts/soak
 
+adversary: kernel
+	@scripts/adversary $(T)
+
 preemptoff: series
 	@scripts/preemptoff
 
@@ -160,7 +165,7 @@ each-patch: series
 	@scripts/each-patch
 
 clean:
-	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/model build/crate build/crate-c build/vm build/log build/kvm-verdict
+	rm -rf build/out build/kselftest build/demo build/bench build/host build/series build/model build/adversary build/crate build/crate-c build/vm build/log build/kvm-verdict
 
 distclean:
 	@scripts/distclean
