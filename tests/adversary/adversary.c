@@ -20,12 +20,14 @@
 
 /* The high precision event timer of a PC, where QEMU has it, and some of its registers. */
 #define HPET_ADDRESS	0xfed00000
-#define HPET_ID		(0x000 / 8)
-#define HPET_CONFIG	(0x010 / 8)
-#define HPET_T2_CONFIG	(0x140 / 8)
-#define HPET_T2_COMPARE	(0x148 / 8)
+#define HPET_TICK_FS	(0x004 / 4)
+#define HPET_CONFIG	(0x010 / 4)
+#define HPET_COUNTER	(0x0f0 / 4)
+#define HPET_T2_CONFIG	(0x140 / 4)
+#define HPET_T2_COMPARE	(0x148 / 4)
 #define HPET_ENABLE	1
-#define HPET_PERIODIC	0x48
+/* Of 32 bits, and the next comparator that is written is the first time. */
+#define HPET_PERIODIC	0x148
 
 #define SLICE_FS	20000000000
 
@@ -144,7 +146,8 @@ static void attack(const struct trial *trial, const struct attack *attack)
 static void start_slices(void)
 {
 	int fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
-	volatile uint64_t *hpet;
+	volatile uint32_t *hpet;
+	uint32_t period;
 
 	if (fd < 0)
 		die("/dev/mem: %s", strerror(errno));
@@ -153,12 +156,17 @@ static void start_slices(void)
 	close(fd);
 	if (hpet == MAP_FAILED)
 		die("mmap of /dev/mem: %s", strerror(errno));
-	/* How long its ticks are, in femtoseconds. */
-	if (!(hpet[HPET_ID] >> 32) || hpet[HPET_ID] >> 32 > SLICE_FS)
+	if (!hpet[HPET_TICK_FS] || hpet[HPET_TICK_FS] > SLICE_FS)
 		die("the machine has no HPET");
-	hpet[HPET_T2_CONFIG] = HPET_PERIODIC;
-	hpet[HPET_T2_COMPARE] = SLICE_FS / (hpet[HPET_ID] >> 32);
+	period = SLICE_FS / hpet[HPET_TICK_FS];
 	hpet[HPET_CONFIG] |= HPET_ENABLE;
+	hpet[HPET_T2_CONFIG] = HPET_PERIODIC;
+	hpet[HPET_T2_COMPARE] = hpet[HPET_COUNTER] + period;
+	hpet[HPET_T2_COMPARE] = period;
+	/* It goes on by itself. */
+	usleep(1000);
+	if (hpet[HPET_T2_COMPARE] == period)
+		die("the HPET does not work");
 }
 
 static double median(double *values, int nr)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/adversary: what it refuses, and which ratios are a failure. The guest is a stub."""
 
-import unittest
-
 from support import ProjectTest, write
 
 ARGUED = """
@@ -82,7 +80,7 @@ class Adversary(ProjectTest):
     def test_guest(self):
         self.adversary(("share", 1, 1), arguments=["fork", "share"], ROUNDS=7, KVM="on", CPUS=9)
         call = (self.scratch / "call").read_text()
-        self.assertTrue(call.startswith("off 4 -icount "), call)
+        self.assertTrue(call.startswith("off 5 -icount "), call)
         self.assertIn("/build/adversary/adversary 7 fork share\n", call)
 
     def test_bad_arguments(self):
@@ -106,6 +104,3 @@ class Adversary(ProjectTest):
         self.assert_status(1, result)
         self.assertIn("error: ARCH=arm64: the adversary has been tried on x86-64 alone", result.err)
 
-
-if __name__ == "__main__":
-    unittest.main()
