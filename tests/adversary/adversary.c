@@ -3,7 +3,7 @@
  * What threads without privileges do to others by cpu_opv(), beside what they do
  * without it.  Both are measured in turn, some rounds each; the median counts.
  *
- * Prints a line for each value: what it is, its unit, what the attackers do without
+ * Prints "ready", and a line for each value: what it is, its unit, what the attackers do without
  * the call, the value without it, and with it; separated by tabs.
  *
  * Needs root, for those who suffer, four CPUs, of which the third can go down, and
@@ -18,18 +18,9 @@
 
 #define MAX_ROUNDS	99
 
-/* The high precision event timer of a PC, where QEMU has it, and some of its registers. */
-#define HPET_ADDRESS	0xfed00000
-#define HPET_TICK_FS	(0x004 / 4)
-#define HPET_CONFIG	(0x010 / 4)
-#define HPET_COUNTER	(0x0f0 / 4)
-#define HPET_T2_CONFIG	(0x140 / 4)
-#define HPET_T2_COMPARE	(0x148 / 4)
-#define HPET_ENABLE	1
-/* Of 32 bits, and the next comparator that is written is the first time. */
-#define HPET_PERIODIC	0x148
-
-#define SLICE_FS	20000000000
+#define GAP_NS		30000000
+#define MAX_GAP_US	1000
+#define SLICES_NS	20000000000
 
 struct trial {
 	const char *unit;
@@ -138,35 +129,35 @@ static void attack(const struct trial *trial, const struct attack *attack)
 		end_fillers();
 }
 
-/*
- * If its clock counts instructions, QEMU runs one CPU at a time, until the next of its
- * timers expires.  So start one, without an interrupt: each CPU has its turn after these
- * few instructions, almost as if all ran at once.
- */
-static void start_slices(void)
+/* How long a CPU waits for the others at worst, in a while. */
+static double longest_gap(void)
 {
-	int fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
-	volatile uint32_t *hpet;
-	uint32_t period;
+	uint64_t start = now_ns(), last = start;
+	double longest = 0;
 
-	if (fd < 0)
-		die("/dev/mem: %s", strerror(errno));
-	hpet = mmap(NULL, PAGE_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		    HPET_ADDRESS);
-	close(fd);
-	if (hpet == MAP_FAILED)
-		die("mmap of /dev/mem: %s", strerror(errno));
-	if (!hpet[HPET_TICK_FS] || hpet[HPET_TICK_FS] > SLICE_FS)
-		die("the machine has no HPET");
-	period = SLICE_FS / hpet[HPET_TICK_FS];
-	hpet[HPET_CONFIG] |= HPET_ENABLE;
-	hpet[HPET_T2_CONFIG] = HPET_PERIODIC;
-	hpet[HPET_T2_COMPARE] = hpet[HPET_COUNTER] + period;
-	hpet[HPET_T2_COMPARE] = period;
-	/* It goes on by itself. */
-	usleep(1000);
-	if (hpet[HPET_T2_COMPARE] == period)
-		die("the HPET does not work");
+	while (last - start < GAP_NS) {
+		double gap = us_since(last);
+
+		last = now_ns();
+		if (gap > longest)
+			longest = gap;
+	}
+	return longest;
+}
+
+/* See scripts/adversary: who reads that all is ready lets QEMU run slices of each CPU. */
+static void wait_for_slices(void)
+{
+	uint64_t start = now_ns();
+
+	printf("ready\n");
+	start_fillers(CPUS(HOME, SPARE));
+	set_affinity(0, CPUS(TARGET));
+	while (longest_gap() > MAX_GAP_US)
+		if (now_ns() - start > SLICES_NS)
+			die("the CPUs do not run at the same time");
+	set_affinity(0, CPUS(OBSERVER));
+	end_fillers();
 }
 
 static double median(double *values, int nr)
@@ -222,7 +213,7 @@ int main(int argc, char **argv)
 	if (report == MAP_FAILED)
 		die("mmap: %s", strerror(errno));
 	set_affinity(0, CPUS(OBSERVER));
-	start_slices();
+	wait_for_slices();
 	prepare_measurements();
 	for (size_t i = 0; i < ARRAY_SIZE(trials); i++) {
 		if (!is_wanted(&trials[i], argv + 2))

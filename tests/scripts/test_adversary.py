@@ -34,6 +34,7 @@ class Adversary(ProjectTest):
         write(self.root / "scripts/vm", f"""
             #!/bin/bash
             printf '%s\\n' "$KVM $CPUS $QEMU_OPTS" "$@" >{self.scratch}/call
+            echo ready
             cat {self.scratch}/rows
             exit {status}
             """, executable=True)
