@@ -3,13 +3,13 @@
 # `make help` lists what there is. Everything is built under build/.
 
 # Variables given here or in the environment are passed to the scripts unchanged.
-export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK SEARCH INLINE_HELPERS MINUTES INPUT UPDATE
+export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK SEARCH INLINE_HELPERS MINUTES INPUT UPDATE ROUNDS
 # CONFIG is another name for FLAVOUR.
 ifdef CONFIG
 FLAVOUR := $(CONFIG)
 endif
 
-.PHONY: help run check vm shell kernel kselftest mutants soak fuzz fuzz-corpus fuzz-coverage preemptoff lint bench patches patches-check
+.PHONY: help run check vm shell kernel kselftest mutants soak adversary fuzz fuzz-corpus fuzz-coverage preemptoff lint bench patches patches-check
 # Where install-lib installs.
 export DESTDIR PREFIX LIBDIR
 .PHONY: crate-test crate-guest lib-bench install-lib
@@ -33,6 +33,8 @@ help:
 	@echo '  make mutants         removes each guard of the kernel code in turn, and expects a test to fail'
 	@echo '                       (T="name..." removes only these, see tests/mutants/)'
 	@echo '  make soak MINUTES=n  runs random load of all kinds with CPU hotplug, for n minutes (default: 5)'
+	@echo '  make adversary       measures what threads without privileges do to others by the call, beside'
+	@echo '                       what they do without it (T="word..." measures only what has a word in its name)'
 	@echo '  make fuzz MINUTES=n  fuzzes the system call in the guest for n minutes (default: 10), guided by what'
 	@echo '                       each call reaches, beside a model; INPUT=file... runs single inputs again'
 	@echo '  make fuzz-corpus     makes few inputs of all that were found, for make check'
@@ -115,6 +117,9 @@ mutants: kernel
 soak: kernel
 	@scripts/soak
 
+adversary: kernel
+	@scripts/adversary $(T)
+
 # What it runs is the kernel of that flavour.
 fuzz fuzz-corpus: export FLAVOUR := fuzz
 fuzz: kernel
@@ -196,7 +201,7 @@ each-patch: series
 	@scripts/each-patch
 
 clean:
-	rm -rf build/out build/kselftest build/demo build/bench build/host build/fuzz-call build/fuzz-host build/series build/model build/crate build/crate-c build/vm build/log build/kvm-verdict
+	rm -rf build/out build/kselftest build/demo build/bench build/host build/fuzz-call build/fuzz-host build/adversary build/series build/model build/crate build/crate-c build/vm build/log build/kvm-verdict
 
 distclean:
 	@scripts/distclean
