@@ -308,6 +308,8 @@ struct worker {
 	/* Returns 0 or what was wrong. */
 	int (*step)(struct worker *worker);
 	struct percpu *percpu;
+	/* What its thread does before the first step: returns 0, or sets errno. */
+	int (*start)(void);
 	/* How many steps to do.  Without a limit it ends when it is told to. */
 	unsigned long limit;
 	/* The scheduling policy, if not that of the creator. */
@@ -340,6 +342,10 @@ static inline void *worker_run(void *arg)
 	if (worker->attr) {
 		worker->error = set_policy(worker->attr);
 		worker->failed = !!worker->error;
+	}
+	if (!worker->error && worker->start && worker->start()) {
+		worker->error = -errno;
+		worker->failed = 1;
 	}
 	while (!worker->error && !stopped(worker->percpu) &&
 	       (!worker->limit || steps++ < worker->limit)) {

@@ -19,7 +19,11 @@ static inline bool aborted(int ret)
 	return true;
 }
 
-/* Whether a thread can have restartable sequences. */
+/*
+ * Whether this thread has restartable sequences.  The C library registers each
+ * thread for them, with the least size.  If it is told not to, by GLIBC_TUNABLES,
+ * then each thread has to register itself, with the size that the kernel supports.
+ */
 static inline bool have_rseq(void)
 {
 	return rseq_available() && !rseq_register_current_thread();

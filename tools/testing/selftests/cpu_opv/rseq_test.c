@@ -4,6 +4,7 @@
  */
 
 #include <linux/membarrier.h>
+#include <sys/auxv.h>
 
 #include "cpu_opv_rseq.h"
 
@@ -103,6 +104,7 @@ static void start_both(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, start_workers(rseq_workers, NR_RSEQ, (struct worker) {
 		.step = rseq_step,
 		.percpu = &percpu,
+		.start = rseq_register_current_thread,
 	}));
 	ASSERT_EQ(0, start_workers(opv_workers, NR_OPV, (struct worker) {
 		.step = opv_step,
@@ -278,6 +280,25 @@ TEST_F_TIMEOUT(rseq, membarrier_waits_for_sequences, LONG_TIMEOUT)
 	EXPECT_EQ(done, sum_shared(&sets[0]) + sum_shared(&sets[1]));
 	done = join_workers(_metadata, opv_workers, NR_OPV);
 	EXPECT_EQ(done, sum_counts(&percpu));
+}
+
+/*
+ * The other tests here are for both ways to register, whichever this one tells
+ * that it is.
+ */
+TEST(registered_in_full)
+{
+	const char *tunables = getenv("GLIBC_TUNABLES");
+
+	if (!tunables || !strstr(tunables, "glibc.pthread.rseq=0"))
+		SKIP(return, "needs GLIBC_TUNABLES=glibc.pthread.rseq=0");
+	ASSERT_TRUE(have_rseq());
+	EXPECT_EQ(getauxval(AT_RSEQ_FEATURE_SIZE), rseq_size);
+	/* It is this program that has registered, so it can undo that. */
+	EXPECT_EQ(0, rseq_unregister_current_thread());
+	EXPECT_EQ(RSEQ_ABI_CPU_ID_UNINITIALIZED, rseq_current_cpu_raw());
+	EXPECT_EQ(0, rseq_register_current_thread());
+	EXPECT_LE(0, rseq_current_cpu_raw());
 }
 
 int main(int argc, char **argv)
