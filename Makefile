@@ -14,7 +14,7 @@ endif
 export DESTDIR PREFIX LIBDIR
 .PHONY: crate-test crate-guest lib-bench install-lib
 .PHONY: upstream-tests bench-futex
-.PHONY: plan-run plan-check tools source series script-test host-test fuzz-host model coverage rust-analyzer abi-test each-patch clean distclean
+.PHONY: plan-run plan-check tools source series script-test host-test fuzz-host model coverage rust-analyzer abi-test order-test each-patch clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -53,6 +53,7 @@ help:
 	@echo '  make lib-bench       measures its operations on this machine, in multiples of an atomic addition'
 	@echo '  make install-lib     builds the library for C and C++ and installs it (DESTDIR= PREFIX=)'
 	@echo '  make abi-test        checks the layout of the ABI for several compiler targets'
+	@echo '  make order-test      reads which instructions access memory, for ARCH=arm64 and riscv64'
 	@echo '  make lint            runs rustfmt, shellcheck, checkpatch, kernel-doc, and if the kernel is built:'
 	@echo '                       clippy, rustdoc, and a search for paths to a panic'
 	@echo '  make rust-analyzer   tells an editor that opens build/src/linux-N about the Rust code there'
@@ -174,6 +175,9 @@ model:
 
 abi-test: series
 	@scripts/abi-test
+
+order-test: kernel
+	@scripts/order-test
 
 lint:
 	@scripts/tools lint

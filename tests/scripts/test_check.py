@@ -21,6 +21,7 @@ class CheckTest(ProjectTest):
         self.stand_in("host-test", results="host-test", lines="passed host a")
         self.stand_in("model", results="model", lines="passed model a")
         self.crate_test()
+        self.stand_in("order-test", results="order-$BASE-$ARCH-$FLAVOUR", lines="passed order a")
         self.stand_in("abi-test", results="abi-test-linux-$BASE", lines="passed ABI a")
         self.stand_in("lint", results="lint-linux-$BASE", lines="passed lint a")
         self.kselftest()
@@ -83,8 +84,9 @@ base     architecture  flavour   passed  failed  skipped  minutes
         short = "basic_test ops_test vector_test fault_test random_test cpu_test hotplug_test"
         self.assertEqual(["kselftest 7.2 x86_64 run ", "kselftest 7.2 arm64 run ", f"kselftest 7.2 arm64 64k {short}",
                           f"kselftest 6.12 riscv64 run {short}"], self.called("kselftest"))
+        self.assertEqual(3, len(self.called("order-test")))
         self.assertIn("    of the self-tests only these, for time: " + short, result.err)
-        self.assertRegex(result.out, r"(?m)^7\.2 +arm64 +64k +4 +0 +2 ")
+        self.assertRegex(result.out, r"(?m)^7\.2 +arm64 +64k +5 +0 +2 ")
         self.assertIn("skipped: 7.2 arm64 64k: the library in the guest: there is no Rust standard library of arm64 for programs\n", result.out)
 
     def test_architecture_whose_tools_are_missing(self):
