@@ -224,10 +224,15 @@ kmake() {
 }
 
 # The compilers of programs that run in the guest: of 64-bit ones, and of 32-bit ones where the
-# kernel serves them. Those for a foreign guest hold all that they need.
+# kernel serves them. Those for a foreign guest hold all that they need, but for the C library on s390x.
 program_compilers() { # sets CC and CC_32
 	CC=gcc CC_32=
-	! is_foreign || CC="clang${LLVM/#1/} --target=$MACHINE-linux-gnu -fuse-ld=lld -static"
+	if is_foreign; then
+		CC="clang${LLVM/#1/} --target=$MACHINE-linux-gnu -fuse-ld=lld"
+		# A restartable sequence of s390 cannot jump over a static C library to what it does when
+		# it is aborted. The guest has the same library.
+		[ "$ARCH" = s390x ] || CC+=" -static"
+	fi
 	case $ARCH in
 	x86_64) CC_32="$CC -m32" ;;
 	arm64)

@@ -143,6 +143,16 @@ static void expect_load(struct kunit *test, const u8 __user *src, size_t size,
 	KUNIT_EXPECT_EQ_MSG(test, ret, load_user_nofault(&val, src, size),
 			    "%zu bytes", size);
 	KUNIT_EXPECT_EQ_MSG(test, expected, val, "%zu bytes", size);
+
+	/* The form in line does the same. */
+	if (size == sizeof(u32) && IS_ALIGNED((unsigned long)src, size)) {
+		const u32 __user *src32 = (const u32 __user *)src;
+		u32 val32;
+
+		KUNIT_EXPECT_EQ(test, ret, get_user_nofault(val32, src32));
+		if (!ret)
+			KUNIT_EXPECT_EQ(test, expected, val32);
+	}
 	expect_faults(test);
 }
 

@@ -149,12 +149,13 @@ static inline int opv_addv(intptr_t *v, int64_t count, int cpu)
 static inline int opv_push(struct percpu *percpu, struct node *node, int cpu)
 {
 	intptr_t *head = &percpu->of[cpu].head;
-	intptr_t new = (intptr_t)node, old;
-	struct cpu_op vec[] = { cmpeqv(head, &old), storev(head, &new) };
+	intptr_t new = (intptr_t)node;
 	int ret;
 
 	do {
-		old = RSEQ_READ_ONCE(*head);
+		intptr_t old = RSEQ_READ_ONCE(*head);
+		struct cpu_op vec[] = { cmpeqv(head, &old), storev(head, &new) };
+
 		node->next = (struct node *)old;
 		ret = run_on(vec, ARRAY_SIZE(vec), cpu);
 	} while (ret > 0);

@@ -3,6 +3,7 @@
  * Vectors against the restartable sequences of threads on the same CPU.
  */
 
+#include <linux/auxvec.h>
 #include <linux/membarrier.h>
 #include <sys/auxv.h>
 
