@@ -87,6 +87,15 @@ class Compare(UpstreamTest):
         self.assert_status(0, result)
         self.assertIn("skipped futex one a: does not pass without the series", result.err)
 
+    def test_what_is_unsteady_may_fail(self):
+        write(self.list.with_name("unsteady"), "# A comment.\n\nfutex one a -- for a reason\nfutex one new -- as above\n")
+        result = self.upstream(*["failed kselftest one a\nfailed kselftest one new: text\npassed kselftest two b\n"] * 3,
+                               listed="passed futex one a\npassed futex two b\n")
+        self.assert_status(0, result)
+        self.assertIn("skipped futex one a: depends on how fast the machine is\n"
+                      "skipped futex one new: depends on how fast the machine is\n"
+                      "    1 passed, 0 failed, 2 skipped", result.err)
+
     def test_new_failure(self):
         result = self.upstream(*["failed kselftest one new\npassed kselftest two b\n"] * 3, listed="passed futex two b\n")
         self.assert_status(1, result)
