@@ -3,8 +3,11 @@
 //! The per-CPU operations, in the tiers that `CPU_OPV_TIERS` leaves: run once for each choice.
 
 use std::{
-    ffi::c_int,
+    ffi::{c_int, CString},
+    fs,
+    path::PathBuf,
     process::Command,
+    ptr,
     sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering::*},
     sync::Mutex,
     thread,
@@ -650,6 +653,91 @@ fn two_hundred_threads() {
     println!("{changes} changes of the online CPUs, {:?}", counts());
     assert_eq!(taken.into_inner(), pushed.into_inner());
     assert!(changes > 0 || std::env::var_os("CPU_OPV_TEST_HOTPLUG").is_none());
+}
+
+/// A cpuset that the process is in, which restricts the CPUs of all of its threads.
+struct Cpuset {
+    hierarchy: PathBuf,
+    group: PathBuf,
+}
+
+impl Cpuset {
+    /// Puts the process into a cpuset of its own, if the machine is there for that.
+    fn enter() -> Option<Self> {
+        std::env::var_os("CPU_OPV_TEST_HOTPLUG")?;
+        let hierarchy = std::env::temp_dir().join(format!("percpu-{}", std::process::id()));
+        let group = hierarchy.join(format!("percpu-{}", std::process::id()));
+        let directory = CString::new(hierarchy.to_str()?).ok()?;
+        let kind = c"cgroup2".as_ptr();
+
+        fs::create_dir(&hierarchy).unwrap();
+        // SAFETY: These are strings, and cgroup2 takes no data.
+        let ret = unsafe { libc::mount(kind, directory.as_ptr(), kind, 0, ptr::null()) };
+        assert_eq!(ret, 0, "{}", std::io::Error::last_os_error());
+        fs::write(hierarchy.join("cgroup.subtree_control"), "+cpuset").unwrap();
+        fs::create_dir(&group).unwrap();
+        fs::write(group.join("cgroup.procs"), "0").unwrap();
+        Some(Self { hierarchy, group })
+    }
+
+    fn allow(&self, cpus: &[c_int]) {
+        let list: Vec<_> = cpus.iter().map(c_int::to_string).collect();
+        fs::write(self.group.join("cpuset.cpus"), list.join(",")).unwrap();
+    }
+}
+
+impl Drop for Cpuset {
+    fn drop(&mut self) {
+        fs::write(self.hierarchy.join("cgroup.procs"), "0").unwrap();
+        fs::remove_dir(&self.group).unwrap();
+        let directory = CString::new(self.hierarchy.to_str().unwrap()).unwrap();
+        // SAFETY: It is a string.
+        unsafe { libc::umount(directory.as_ptr()) };
+        fs::remove_dir(&self.hierarchy).unwrap();
+    }
+}
+
+/// A manager takes CPUs away from threads that work on the data of all CPUs. cpu_opv() refuses
+/// those CPUs then.
+#[test]
+fn cpus_that_a_manager_takes_away() {
+    let _alone = alone();
+    let cpus = online();
+    let Some(cpuset) = Cpuset::enter().filter(|_| cpus.len() > 1) else {
+        println!("needs a machine that is there for that");
+        return;
+    };
+    let (first, others) = cpus.split_at(1);
+    let parts = PerCpu::new(|_| AtomicUsize::new(0));
+    let (ops, locked) = (Ops::private(), counts().locked);
+    let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
+
+    thread::scope(|scope| {
+        for number in 0..6 {
+            let (parts, stop, done) = (&parts, &stop, &done);
+            scope.spawn(move || {
+                let mut random = Random(number);
+                while !stop.load(Relaxed) {
+                    let cpu = random.below(nr_cpus());
+                    ops.add(parts.get(cpu).unwrap(), 1, cpu).unwrap();
+                    done.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        let mut changes = 0;
+        while changes < 60 || done.load(Relaxed) < 200 || counts().locked == locked {
+            for allowed in [first, others, &cpus] {
+                cpuset.allow(allowed);
+                thread::sleep(Duration::from_millis(5));
+                changes += 1;
+            }
+        }
+        stop.store(true, Relaxed);
+        println!("{changes} changes of the cpuset, {:?}", counts());
+    });
+    let sum: usize = parts.iter().map(|(_, part)| part.load(Relaxed)).sum();
+
+    assert_eq!(sum, done.into_inner());
 }
 
 #[test]
