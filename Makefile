@@ -73,7 +73,7 @@ help:
 	@echo '  BASE=N         the kernel to use, one of: $(notdir $(wildcard patches/[0-9]*)); default: the newest'
 	@echo '                 whose source is available'
 	@echo '  KDIR=DIR       uses your own kernel git tree instead, with the nearest series'
-	@echo '  ARCH=NAME      x86_64, arm64 or riscv64; default: that of this machine. Another one is emulated,'
+	@echo '  ARCH=NAME      x86_64, arm64, riscv64 or s390x; default: that of this machine. Another is emulated,'
 	@echo '                 which needs packages of Debian'
 	@echo '  FLAVOUR=NAME   the kernel configuration, also CONFIG=; one of: run (the default), debug'
 	@echo '                 (all checks, slow), fuzz (for make fuzz), rt (real-time), dynamic (preemption model'
