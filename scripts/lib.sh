@@ -229,8 +229,8 @@ program_compilers() { # sets CC and CC_32
 	CC=gcc CC_32=
 	if is_foreign; then
 		CC="clang${LLVM/#1/} --target=$MACHINE-linux-gnu -fuse-ld=lld"
-		# A restartable sequence of s390 cannot jump over a static C library to what it does when
-		# it is aborted. The guest has the same library.
+		# On s390 a restartable sequence jumps to its abort handler by a short branch, which a
+		# static C library would put out of reach. The guest has the library.
 		[ "$ARCH" = s390x ] || CC+=" -static"
 	fi
 	case $ARCH in

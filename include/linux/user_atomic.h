@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Atomic operations on user memory that do not fault, in line: see
- * cmpxchg_user_nofault() for what this does. It is for callers that the call of
- * a function is too much for.
+ * Atomic operations on user memory that do not fault, in line, for callers to
+ * which the call of a function costs too much. cmpxchg_user_nofault() has their
+ * description.
  */
 #ifndef _LINUX_USER_ATOMIC_H
 #define _LINUX_USER_ATOMIC_H

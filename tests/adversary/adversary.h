@@ -25,21 +25,6 @@ enum role {
 
 static int role_cpu[NR_ROLES];
 
-static cpu_set_t set_of(const int *roles, int nr)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	while (nr--)
-		CPU_SET(role_cpu[roles[nr]], &set);
-	return set;
-}
-
-/* A set of CPUs, by their roles. */
-#define CPUS(...) \
-	set_of((const int []){ __VA_ARGS__ }, \
-	       sizeof((const int []){ __VA_ARGS__ }) / sizeof(int))
-
 #define MAX_ATTACKERS	128
 
 /* How many values a measurement has at most. */

@@ -701,6 +701,9 @@ impl Drop for Cpuset {
 /// those CPUs then.
 #[test]
 fn cpus_that_a_manager_takes_away() {
+    const THREADS: u32 = 6;
+    const CHANGES: usize = 60;
+    const OPERATIONS: usize = 200;
     let _alone = alone();
     let cpus = online();
     let Some(cpuset) = Cpuset::enter().filter(|_| cpus.len() > 1) else {
@@ -713,7 +716,7 @@ fn cpus_that_a_manager_takes_away() {
     let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
 
     thread::scope(|scope| {
-        for number in 0..6 {
+        for number in 0..THREADS {
             let (parts, stop, done) = (&parts, &stop, &done);
             scope.spawn(move || {
                 let mut random = Random(number);
@@ -725,7 +728,7 @@ fn cpus_that_a_manager_takes_away() {
             });
         }
         let mut changes = 0;
-        while changes < 60 || done.load(Relaxed) < 200 || counts().locked == locked {
+        while changes < CHANGES || done.load(Relaxed) < OPERATIONS || counts().locked == locked {
             for allowed in [first, others, &cpus] {
                 cpuset.allow(allowed);
                 thread::sleep(Duration::from_millis(5));

@@ -320,11 +320,6 @@ TEST_F_TIMEOUT(caller, fair_caller_against_a_hog, LONG_TIMEOUT)
 	EXPECT_EQ(HOG_CALLS, sum_counts(&percpu));
 }
 
-int main(int argc, char **argv)
-{
-	return cpu_opv_test_run(argc, argv);
-}
-
 #define COOKIES		8
 
 /*
@@ -354,4 +349,9 @@ TEST_F_TIMEOUT(caller, core_scheduling, LONG_TIMEOUT)
 	EXPECT_EQ(COOKIES * NR_CALLS,
 		  join_workers(_metadata, workers, COOKIES));
 	EXPECT_EQ(COOKIES * NR_CALLS, sum_counts(&percpu));
+}
+
+int main(int argc, char **argv)
+{
+	return cpu_opv_test_run(argc, argv);
 }

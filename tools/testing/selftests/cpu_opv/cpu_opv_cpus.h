@@ -303,6 +303,21 @@ static inline uint64_t sum_counts(const struct percpu *percpu)
 	return sum;
 }
 
+static inline cpu_set_t set_of(const int *role_cpu, const int *roles, int nr)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	while (nr--)
+		CPU_SET(role_cpu[roles[nr]], &set);
+	return set;
+}
+
+/* The set of the CPUs with these roles.  The test has their numbers in role_cpu. */
+#define CPUS(...) \
+	set_of(role_cpu, (const int []){ __VA_ARGS__ }, \
+	       sizeof((const int []){ __VA_ARGS__ }) / sizeof(int))
+
 /* A thread that does the same step again and again. */
 struct worker {
 	/* Returns 0 or what was wrong. */

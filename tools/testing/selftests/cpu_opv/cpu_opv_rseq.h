@@ -128,7 +128,7 @@ static inline int rseq_list_step(struct worker *worker)
 	return 0;
 }
 
-/* The vectors that do what the sequences do, which go by these names. */
+/* The parts of vectors, by the names that the sequences have for the same. */
 static inline struct cpu_op cmpeqv(const intptr_t *v, const intptr_t *expect)
 {
 	return cpu_op_compare(CPU_COMPARE_EQ_OP, v, expect, sizeof(*v));

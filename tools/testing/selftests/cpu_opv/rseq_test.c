@@ -284,8 +284,8 @@ TEST_F_TIMEOUT(rseq, membarrier_waits_for_sequences, LONG_TIMEOUT)
 }
 
 /*
- * The other tests here are for both ways to register, whichever this one tells
- * that it is.
+ * All tests here are for a thread that the C library has registered, and for one
+ * that has registered itself.  With these tunables the C library must not have.
  */
 TEST(registered_in_full)
 {

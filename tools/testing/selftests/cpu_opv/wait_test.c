@@ -60,20 +60,6 @@ static struct {
 	pthread_t thread;
 } queued;
 
-static cpu_set_t set_of(const int *roles, int nr)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	while (nr--)
-		CPU_SET(role_cpu[roles[nr]], &set);
-	return set;
-}
-
-#define CPUS(...) \
-	set_of((const int []){ __VA_ARGS__ }, \
-	       sizeof((const int []){ __VA_ARGS__ }) / sizeof(int))
-
 static cpu_set_t all_but_target(void)
 {
 	cpu_set_t set = all_cpus;
