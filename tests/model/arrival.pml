@@ -2,13 +2,16 @@
 /*
  * A model of preempt_disable_on_cpu() (kernel/sched/core.c), checked by spin.
  *
- * One task calls it for CPU X. The stopper of the task's CPU moves it to X and
- * narrows its mask: p->cpus_ptr = {X}. A narrow mask without a disabled migration
- * is the state "arriving": the load balancer leaves such a task alone, but whoever
- * takes X away from it (a new affinity mask, CPU hotplug) widens the mask again and
- * moves it like any other task. Around it, at any moment and in any order: changes
- * of its affinity, a CPU that goes down and comes up, the load balancer, preemption,
- * and a tracing program that disables migration in the task's context.
+ * One task calls it for CPU X. The stopper of the task's CPU moves it to X, narrows
+ * its mask (p->cpus_ptr = {X}), and marks it as arriving. The load balancer leaves
+ * such a task alone, but whoever takes X away from it (a new affinity mask, CPU
+ * hotplug) widens the mask again and moves it like any other task. Around it, at any
+ * moment and in any order: changes of its affinity, a CPU that goes down and comes up,
+ * the load balancer, preemption, and a tracing program that disables migration in the
+ * task's context, also where that context holds the lock of a runqueue.
+ *
+ * Not in the model: the timer of a throttled deadline task, the look for the reason why
+ * the task cannot be sent, and two changes of the mask together with hotplug.
  *
  * What is an atomic block here is one section under p->pi_lock and rq->lock there,
  * or one step of the task or of a queue of stop works. The comment of each names its
@@ -23,6 +26,8 @@
  *   Once arrived it is moved away from X only by an event that excludes X.
  * - Nobody waits for an arriving task to run: X may get busy at any moment, from
  *   when on the task is never picked there; all changes and hotplug still end.
+ * - While the task runs and its migration is not disabled, it can be disabled and
+ *   enabled without a lock: the mask is wide, or the task is arriving.
  *
  * All that disturbs the task is finite, and so is every execution. What must
  * happen in the end is checked where nothing else can happen any more: see init.
@@ -30,10 +35,10 @@
  * -DWITHOUT=HOOK leaves one of these hooks out. The check then has to fail.
  */
 
-/* set_cpus_allowed_common(): a mask without X widens the mask of an arriving task. */
-#define HOOK_MASK_WIDENS 1
+/* do_set_cpus_allowed(): a mask without X cancels the arrival. */
+#define HOOK_MASK_CANCELS 1
 /* select_fallback_rq(): likewise where X is not active any more. */
-#define HOOK_FALLBACK_WIDENS 2
+#define HOOK_FALLBACK_CANCELS 2
 /* preempt_disable_on_cpu(): the task widens its mask when it runs. */
 #define HOOK_CALLER_WIDENS 3
 /* is_migration_disabled() holds for a narrow mask: load balancer, RT and DL push. */
@@ -50,13 +55,20 @@
 #define HOOK_ARRIVE_RQ 9
 #define HOOK_ARRIVE_QUEUED 10
 #define HOOK_ARRIVE_DISABLED 11
-#define HOOK_ARRIVE_PENDING 12
-#define HOOK_ARRIVE_MASK 13
-#define HOOK_ARRIVE_ACTIVE 14
+#define HOOK_ARRIVE_MASK 12
+#define HOOK_ARRIVE_ACTIVE 13
 /* migration_cpu_stop(): a task that is elsewhere is compared with its cpus_mask. */
-#define HOOK_CHASE_MASK 15
+#define HOOK_CHASE_MASK 14
 /* __set_cpus_allowed_ptr_locked(): migrate_enable() widens though no CPU of the mask is online. */
-#define HOOK_ENABLE_WIDENS 16
+#define HOOK_ENABLE_WIDENS 15
+/* migrate_enable(): it leaves an arriving task bound. */
+#define HOOK_ENABLE_LEAVES 16
+/* migration_cpu_stop(): it cancels the arrival of a task that ran when its mask changed. */
+#define HOOK_STOP_CANCELS 17
+/* cancel_arrival(): not while the task runs. */
+#define HOOK_CANCEL_STOPPED 18
+/* cancel_arrival(): in a migrate_disable() section the mask stays narrow. */
+#define HOOK_CANCEL_NARROW 19
 
 #ifndef WITHOUT
 #define WITHOUT 0
@@ -99,6 +111,8 @@ byte cpu, mask = ALL;
 /* cpus_ptr: &cpus_mask, or the mask of that CPU alone */
 #define WIDE NR_CPUS
 byte narrow = WIDE;
+/* MDF_ARRIVING: implies a narrow mask */
+bool arriving;
 /* migration_disabled */
 byte disabled;
 /* migration_pending: the number of that change */
@@ -108,10 +122,9 @@ bool queued = true, running, asleep;
 /* TASK_WAKING: on a wake list of its CPU. TASK_ON_RQ_MIGRATING: between two runqueues. */
 bool waking, migrating;
 bool preempt_off;
-/* A tracing program runs in its context. */
-bool traced;
+/* A tracing program runs in its context, with the lock of another CPU's runqueue held. */
+bool traced, locked;
 
-#define arriving (narrow != WIDE && !disabled)
 /* What is_migration_disabled() was, and still is with the hook: the count alone. */
 #define counts(hook) (disabled || (!with(hook) && narrow != WIDE))
 #define is_migration_disabled (disabled || narrow != WIDE)
@@ -165,9 +178,25 @@ inline any_of(set, c)
 	fi
 }
 
+/* A tracing program may run here, where migrate_enable() must not take the lock of the runqueue. */
+#define free_to_trace (disabled || narrow == WIDE || arriving && with(ENABLE_LEAVES))
+
+/* cancel_arrival(): under pi_lock and rq->lock */
+inline cancel_arrival()
+{
+	if
+	:: arriving && (!running || !with(CANCEL_STOPPED)) ->
+		arriving = false;
+		arrived = false;
+		when(!disabled || !with(CANCEL_NARROW), narrow = WIDE)
+	:: else
+	fi
+}
+
 /* __schedule(), migrate_disable_switch(): under rq->lock */
 inline switch_out()
 {
+	assert(free_to_trace);
 	running = false;
 	when(disabled && narrow == WIDE, narrow = cpu)
 }
@@ -183,9 +212,7 @@ inline complete_pending()
 inline select_fallback_rq(c)
 {
 	if
-	:: with(FALLBACK_WIDENS) && arriving ->
-		arrived = arrived && (cpu_active & bit(narrow));
-		narrow = WIDE
+	:: with(FALLBACK_CANCELS) && arriving && !running -> cancel_arrival()
 	:: else
 	fi;
 	/* set_cpus_allowed_force() */
@@ -225,7 +252,7 @@ inline wake_up(c)
 
 /* arrive_cpu_stop(): under pi_lock and the locks of both runqueues in turn */
 #define not_now(c) (with(ARRIVE_RQ) && cpu != c || with(ARRIVE_QUEUED) && !queued || \
-	with(ARRIVE_DISABLED) && is_migration_disabled || with(ARRIVE_PENDING) && pending)
+	with(ARRIVE_DISABLED) && is_migration_disabled)
 #define excluded (with(ARRIVE_MASK) && !(mask & bit(X)))
 #define inactive (with(ARRIVE_ACTIVE) && !(cpu_active & bit(X)))
 inline arrive_cpu_stop(c, r)
@@ -240,6 +267,7 @@ inline arrive_cpu_stop(c, r)
 		cpu = X;
 		queued = true;
 		narrow = X;
+		arriving = true;
 		arrived = true
 	fi
 }
@@ -250,6 +278,7 @@ inline migration_cpu_stop(c, i, chase)
 	/* flush_smp_call_function_queue() */
 	when(waking && cpu == c, waking = false; queued = true);
 	assert(pending == i);
+	when(with(STOP_CANCELS) && cpu == c, cancel_arrival());
 	if
 	:: cpu == c && is_migration_disabled
 	:: cpu == c && !is_migration_disabled ->
@@ -330,8 +359,8 @@ proctype change(byte me)
 		any_of(valid, dest);
 		disturbed = true;
 
-		/* set_cpus_allowed_common() */
-		when(with(MASK_WIDENS) && arriving && !(new & bit(narrow)), narrow = WIDE; arrived = false);
+		/* do_set_cpus_allowed() */
+		when(with(MASK_CANCELS) && !(new & bit(cpu)), cancel_arrival());
 		mask = new;
 		setter = me;
 		stranded = false;
@@ -464,18 +493,19 @@ proctype scheduler()
 
 /* It runs, and where it may. */
 #define RUN(who) running && traced == who -> \
-	assert((cpu_online & bit(cpu)) && ((mask & bit(cpu)) || setter || stranded))
+	assert((cpu_online & bit(cpu)) && ((mask & bit(cpu)) || setter || stranded) && free_to_trace)
 
 /* migrate_enable() */
-inline migrate_enable(who, off, queue)
+inline migrate_enable(off, queue)
 {
 	/* ___migrate_enable(), affine_move_task(): under pi_lock and rq->lock */
 	atomic {
-		RUN(who);
+		RUN(true);
 		off = preempt_off;
 		preempt_off = true;
 		if
-		:: narrow != WIDE && (with(ENABLE_WIDENS) || (mask & cpu_online)) ->
+		:: narrow != WIDE && !(arriving && with(ENABLE_LEAVES)) && (with(ENABLE_WIDENS) || (mask & cpu_online)) ->
+			assert(!locked);
 			narrow = WIDE;
 			if
 			:: pending && !pend[pending].stop && (mask & bit(cpu)) -> complete_pending()
@@ -506,10 +536,17 @@ proctype tracing()
 		traced = true;
 		disabled = 1;
 		disturbed = true;
-		arrived = false
+		if
+		:: !preempt_off -> locked = true; preempt_off = true
+		:: true
+		fi
 	   }
-	   migrate_enable(true, off, queue);
-	   atomic { RUN(true); traced = false }
+	   migrate_enable(off, queue);
+	   atomic {
+		RUN(true);
+		when(locked, locked = false; preempt_off = false);
+		traced = false
+	   }
 	od
 }
 
@@ -517,18 +554,13 @@ proctype tracing()
 proctype preempt_disable_on_cpu()
 {
 	byte c;
-	bool off, queue;
 
 again:	atomic {
 		RUN(false);
 		preempt_off = true;
-		when(narrow == WIDE || !with(CALLER_WIDENS), goto wide);
-		disabled = 1
-	}
-	migrate_enable(false, off, queue);
-	atomic {
-		RUN(false);
-wide:		when(cpu == X, ret = OK; goto out);
+		/* end_arrival(): under pi_lock and rq->lock */
+		when(arriving && with(CALLER_WIDENS), narrow = WIDE; arriving = false);
+		when(cpu == X, ret = OK; goto out);
 		/* Once arrived, only what excludes X takes the task away from there. */
 		assert(!arrived);
 		preempt_off = false
@@ -570,13 +602,10 @@ wide:		when(cpu == X, ret = OK; goto out);
 completed:	assert(done);
 		done = false;
 		if
-		:: ret == OK || ret == EAGAIN && !pending -> ret = NONE; goto again
-		:: ret == EAGAIN && pending -> ret = NONE
+		:: ret == OK || ret == EAGAIN -> ret = NONE; goto again
 		:: else -> goto out
 		fi
 	}
-	/* It tries again as long as a change is pending, for whose end it does not wait. */
-	atomic { running && !traced && !pending -> disturbed = true; goto again }
 out:	atomic {
 		RUN(false);
 		assert(narrow == WIDE);
@@ -619,6 +648,6 @@ init
 		/* It has returned, or X has no time for it. */
 		assert(returned || (queued && !running && cpu == X && busy));
 		assert(queued && (cpu_online & bit(cpu)));
-		assert(!returned || narrow == WIDE)
+		assert(!returned || (narrow == WIDE && !arriving))
 	}
 }

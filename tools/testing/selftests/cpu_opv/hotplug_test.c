@@ -15,6 +15,7 @@ FIXTURE(hotplug)
 {
 	/* The CPUs that can go down. */
 	cpu_set_t cpus;
+	struct cpusets cpusets;
 };
 
 FIXTURE_SETUP(hotplug)
@@ -28,6 +29,8 @@ FIXTURE_SETUP(hotplug)
 FIXTURE_TEARDOWN_PARENT(hotplug)
 {
 	set_all_online(&self->cpus);
+	if (self->cpusets.root[0])
+		close_cpusets(&self->cpusets);
 }
 
 /*
@@ -88,6 +91,15 @@ TEST_F_TIMEOUT(hotplug, offline_vectors_exclude_each_other, LONG_TIMEOUT)
 	EXPECT_EQ(NR_THREADS * NR_CALLS, sum_counts(&percpu));
 }
 
+/* It soon uses up its runtime. */
+static const struct sched_attr deadline = {
+	.size = sizeof(deadline),
+	.sched_policy = SCHED_DEADLINE,
+	.sched_runtime = 1000000,
+	.sched_deadline = 50000000,
+	.sched_period = 50000000,
+};
+
 /* Threads of a policy run vectors for all CPUs while these go down and up. */
 static void run_while_plugging(struct __test_metadata *_metadata,
 			       const cpu_set_t *cpus,
@@ -133,16 +145,48 @@ TEST_F_TIMEOUT(hotplug, come_and_go, LONG_TIMEOUT)
  */
 TEST_F_TIMEOUT(hotplug, throttled_callers, LONG_TIMEOUT)
 {
-	static const struct sched_attr deadline = {
-		.size = sizeof(deadline),
-		.sched_policy = SCHED_DEADLINE,
-		.sched_runtime = 1000000,
-		.sched_deadline = 50000000,
-		.sched_period = 50000000,
-	};
-
 	ASSERT_EQ(0, leave_isolated_cpus(&percpu));
 	run_while_plugging(_metadata, &self->cpus, &deadline);
+}
+
+#define NR_PARTITIONS	100
+
+/*
+ * While another CPU gets a root domain of its own, the others are for a moment in
+ * none that has them all.  A deadline thread must not take this for the answer.
+ */
+TEST_F_TIMEOUT(hotplug, partitions, LONG_TIMEOUT)
+{
+	struct worker workers[NR_THREADS];
+	int cpu = nth_cpu(&self->cpus, 0);
+	char text[CPU_LIST_SIZE];
+	unsigned long done;
+	cpu_set_t set;
+
+	if (CPU_COUNT(&percpu.cpus) < 3)
+		SKIP(return, "needs three CPUs");
+	if (open_cpusets(&self->cpusets))
+		SKIP(return, "needs CONFIG_CPUSETS, for cgroup v2");
+	ASSERT_EQ(0, leave_isolated_cpus(&percpu));
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	print_cpus(&set, text);
+	ASSERT_EQ(0, write_cpuset(&self->cpusets, CPUSET, "cpuset.cpus", text));
+	CPU_CLR(cpu, &percpu.cpus);
+	ASSERT_EQ(0, start_workers(workers, NR_THREADS, (struct worker) {
+		.step = increment_step,
+		.percpu = &percpu,
+		.attr = &deadline,
+	}));
+	for (int i = 0; i < NR_PARTITIONS; i++)
+		EXPECT_EQ(0, write_cpuset(&self->cpusets, CPUSET,
+					  "cpuset.cpus.partition",
+					  i % 2 ? "member" : "root"));
+	stop_workers(&percpu);
+	done = join_workers(_metadata, workers, NR_THREADS);
+	EXPECT_GT(done, 0);
+	EXPECT_EQ(done, sum_counts(&percpu));
+	TH_LOG("%lu calls", done);
 }
 
 int main(int argc, char **argv)

@@ -132,6 +132,8 @@ struct crowd {
 	pthread_barrier_t ready;
 	int nr_running;
 	pid_t pid;
+	/* When a process that is timed calls exec. */
+	uint64_t exec_start;
 };
 
 static struct crowd *crowd;
@@ -636,6 +638,123 @@ TEST_F_TIMEOUT(queued, fork_and_exec, LONG_TIMEOUT)
 		.act = spawn_elsewhere,
 		.restore = grow_cpuset,
 	});
+}
+
+/*
+ * All threads of a process but the one that calls exec end before it goes on.  One
+ * that queues has to run for that.
+ */
+static double time_exec(struct __test_metadata *_metadata, const void *arg,
+			bool calls)
+{
+	uint64_t *start = &crowd->exec_start;
+	int status, ran_before = 2;
+	pid_t pid;
+
+	for (int i = 0; i < 10; i++) {
+		ASSERT_EQ(0, in_helper(start_crowd));
+		pid = fork();
+		ASSERT_GE(pid, 0);
+		if (!pid) {
+			memset(&queued, 0, sizeof(queued));
+			queued.calls = calls;
+			if (pthread_create(&queued.thread, NULL, queue, NULL) ||
+			    !soon(is_there() || has_run()))
+				_exit(1);
+			if (has_run())
+				_exit(ran_before);
+			*start = now_ns();
+			execl("/proc/self/exe", "wait_test", SPAWNED, NULL);
+			_exit(1);
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_EQ(0, in_helper(end_crowd));
+		if (WIFEXITED(status) && WEXITSTATUS(status) == ran_before)
+			continue;
+		ASSERT_EQ(0, status);
+		return (now_ns() - *start) / 1e9;
+	}
+	ASSERT_TRUE(false) {
+		TH_LOG("the thread never queues");
+	}
+	return 0;
+}
+
+TEST_F_TIMEOUT(queued, exec_of_its_process, LONG_TIMEOUT)
+{
+	compare(_metadata, policy_name, "exec by another thread of its process",
+		time_exec, NULL);
+}
+
+/* How often the thread has been moved to another CPU, or a negative error. */
+static long nr_migrations(pid_t tid)
+{
+	char path[64], line[128];
+	long nr = -ENOENT;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/sched", tid);
+	file = fopen(path, "r");
+	if (!file)
+		return -errno;
+	while (nr < 0 && fgets(line, sizeof(line), file))
+		sscanf(line, "se.nr_migrations : %ld", &nr);
+	fclose(file);
+	return nr;
+}
+
+/*
+ * No balancer takes it away, though other CPUs are idle.  If one did, it would
+ * only come back, again and again.
+ */
+TEST_F_TIMEOUT(queued, stays, LONG_TIMEOUT)
+{
+	long before, after;
+
+	if (nr_migrations(gettid()) < 0)
+		SKIP(return, "needs CONFIG_SCHED_DEBUG");
+	ASSERT_EQ(0, in_helper(start_crowd));
+	queued.calls = true;
+	ASSERT_EQ(0, pthread_create(&queued.thread, NULL, queue, NULL));
+	ASSERT_TRUE(soon(is_there() || has_run()));
+	before = nr_migrations(queued.tid);
+	usleep(500000);
+	after = nr_migrations(queued.tid);
+	__atomic_store_n(&queued.may_end, true, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, in_helper(end_crowd));
+	pthread_join(queued.thread, NULL);
+	EXPECT_EQ(0, queued.ret);
+	EXPECT_GE(before, 0);
+	/* After the call it may go where it likes. */
+	EXPECT_LE(after - before, 2);
+}
+
+static int make_deadline(void)
+{
+	const struct sched_attr attr = {
+		.size = sizeof(attr),
+		.sched_policy = SCHED_DEADLINE,
+		.sched_runtime = 5000000,
+		.sched_deadline = 50000000,
+		.sched_period = 50000000,
+	};
+
+	return syscall(__NR_sched_setattr, queued.tid, &attr, 0) ? -errno : 0;
+}
+
+/*
+ * A deadline thread may run on all CPUs of its root domain.  So may this one,
+ * according to its affinity, though it is bound to one CPU as it queues.  An
+ * ordinary thread in its place is refused.
+ */
+TEST_F_TIMEOUT(queued, becomes_deadline, LONG_TIMEOUT)
+{
+	double seconds = time_deed(_metadata, &(struct deed) {
+		.keeps = true,
+		.act = make_deadline,
+	}, true);
+
+	EXPECT_LT(seconds, 1);
 }
 
 /* Hotplug of another CPU while this is on its way makes it report a race. */
