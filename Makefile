@@ -48,7 +48,8 @@ help:
 	@echo '                       to find known bugs, UPDATE=1 keeps what it reaches in tests/corpus/pure'
 	@echo '  make coverage        shows which of their lines these tests run; fails if it is not all'
 	@echo '  make model           checks a model of the arrival on a CPU, over all interleavings'
-	@echo '  make crate-test      tests the library for programs on the host; make crate-guest in the guest'
+	@echo '  make crate-test      tests the library for programs on the host (ALL=1: also what takes long);'
+	@echo '                       make crate-guest in the guest'
 	@echo '                       (KERNEL=5.10 in a guest with that kernel of Debian, which has no cpu_opv())'
 	@echo '  make lib-bench       measures its operations on this machine, in multiples of an atomic addition'
 	@echo '  make install-lib     builds the library for C and C++ and installs it (DESTDIR= PREFIX=)'
@@ -149,7 +150,7 @@ fuzz-host:
 
 crate-test:
 	@scripts/tools library
-	@scripts/crate-test
+	@scripts/crate-test $(if $(ALL),--all)
 
 crate-guest: $(if $(KERNEL),tools,kernel)
 	@scripts/crate-test --guest $(KERNEL)

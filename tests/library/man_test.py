@@ -66,6 +66,11 @@ errors = re.findall(r"^\.B (E[A-Z]+)$", section(CALL, "ERRORS"), re.M)
 check(errors == sorted(errors), "the errors of cpu_opv(2) are not in alphabetical order")
 documented = set(re.findall(r"^(E[A-Z]+)$", RST, re.M))
 check(set(errors) == documented, f"errors: {sorted(set(errors) ^ documented)} not in both")
+# The documentation has more than one cause of EINVAL in some of its items, a page none.
+causes = re.search(r"^EINVAL\n((?: .*\n)+)", RST, re.M)[1]
+check(errors.count("EINVAL") >= len(re.findall("^ +- ", causes, re.M)), "cpu_opv(2) does not have each cause of EINVAL")
+for name in re.findall(r"\b[A-Z]+_[A-Z_]+\b", causes):
+    check(name in section(CALL, "ERRORS"), f"no error of cpu_opv(2) names {name}")
 errors = re.findall(r"^\.B (E[A-Z]+)$", section(PAGES["libcpu_opv.3"], "ERRORS"), re.M)
 check(errors == sorted(errors), "the errors of libcpu_opv(3) are not in alphabetical order")
 check(set(errors) == set(re.findall(r"\blibc::(E[A-Z]+)", ERROR)), "libcpu_opv(3) and the crate do not have the same errors")
@@ -76,7 +81,9 @@ for ret, name, parameters in re.findall(r"^(\w+) (percpu_\w+)\((.*?)\);", PERCPU
     found = False
     for page in PAGES.values():
         synopsis = re.sub(r"^\.\w+", "", section(page, "SYNOPSIS"), flags=re.M).replace('"', "")
-        found |= want in re.sub(r"\s+", "", synopsis)
+        if want in re.sub(r"\s+", "", synopsis):
+            found = True
+            check(rf"\fB{name}\fP()" in section(page, "ATTRIBUTES"), f"the attributes of {name}() are missing")
     check(found, f"no page has {name}() as percpu.h has it")
 
 # What is installed: the pages, and a link for each function that finds its page.

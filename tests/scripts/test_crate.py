@@ -23,13 +23,41 @@ class Host(ProjectTest):
         # What a run before has left.
         for program in ("programs/percpu", "target/release/counter", "target/release/ring", "unit_i686"):
             write(self.root / "build/crate" / program, "#!/bin/bash\nexit 1\n", executable=True)
-        result = self.script("crate-test")
+        result = self.script("crate-test", "--all")
         self.assert_status(1, result)
         results = (self.root / "build/log/crate-test.results").read_text().splitlines()
         # That means that they were run: each has a line of its own.
         self.assertEqual(["passed crate tests run"], [line for line in results if line.startswith("passed")])
         self.assertIn("failed crate package", results)
         self.assertGreater(len([line for line in results if line.startswith("failed")]), 15)
+
+    def test_file_of_the_package_that_git_does_not_know(self):
+        self.tools()
+        for tool in "gcc g++ rustc cbindgen pkg-config python3 mandoc groff".split():
+            self.stub(tool, "exit 1")
+        files = "Cargo.toml LICENSE-A LICENSE-B src/lib.rs"
+        self.stub("cargo", f"""
+            case $* in
+            'package --list '*) printf '%s\\n' .cargo_vcs_info.json Cargo.toml.orig {files} ;;
+            miri*) exit 1 ;;
+            esac
+            """)
+        for file in files.split():
+            write(self.root / "crates/cpu-opv" / file, "")
+        # There need be no repository.
+        self.script("crate-test")
+        results = self.root / "build/log/crate-test.results"
+        self.assertIn("passed crate package", results.read_text().splitlines())
+        self.run_command("git", "init", "-q")
+        self.run_command("git", "add", "crates/cpu-opv/Cargo.toml", "crates/cpu-opv/LICENSE-A", "crates/cpu-opv/LICENSE-B")
+        result = self.script("crate-test")
+        self.assertIn("failed crate package", results.read_text().splitlines())
+        self.assertIn("error: git does not know src/lib.rs\n", result.err)
+        self.run_command("git", "add", "crates/cpu-opv/src")
+        # An edited file is no error, nor need it be committed.
+        write(self.root / "crates/cpu-opv/src/lib.rs", "// Edited.\n")
+        self.script("crate-test")
+        self.assertIn("passed crate package", results.read_text().splitlines())
 
 
 class DebianKernel(ProjectTest):
@@ -159,7 +187,7 @@ class Guest(ProjectTest):
         self.environment["BASE"] = "7.2"
         write(self.root / "build/crate/programs/percpu", "", executable=True)
 
-    def guest(self, output, *arguments, status=0):
+    def guest(self, output, *arguments, status=0, **variables):
         """Runs the script with a guest that prints @output, and returns what it made of it."""
         write(self.scratch / "output", output)
         write(self.root / "scripts/vm", f"""
@@ -168,7 +196,7 @@ class Guest(ProjectTest):
             cat {self.scratch}/output
             exit {status}
             """, executable=True)
-        return self.script("crate-test", "--guest", *arguments)
+        return self.script("crate-test", "--guest", *arguments, **variables)
 
     def results(self, name="7.2-run"):
         return (self.root / f"build/log/crate-guest-{name}.results").read_text().splitlines()
@@ -208,6 +236,40 @@ class Guest(ProjectTest):
         result = self.guest(self.COUNTS)
         self.assert_status(1, result)
         self.assertIn("error: its programs have not been built: run 'make crate-test'\n", result.err)
+
+    def test_other_architecture(self):
+        self.stub("uname", "echo x86_64")
+        target = self.root / "build/crate/target/aarch64-unknown-linux-gnu/release"
+        for program in ("percpu-0", "cpu_opv-0"):
+            write(target / program, "")
+        (self.root / "crates/cpu-opv").mkdir(parents=True)
+        self.stub("cargo", f"""
+            echo "$*" >>{self.scratch}/cargo
+            [ $1 != test ] || printf '{{"executable":"%s"}}\\n' {target}/percpu-0 {target}/cpu_opv-0
+            chmod +x {target}/*-0
+            """)
+        self.stub("clang-19", f"echo \"$*\" >>{self.scratch}/clang")
+        self.environment["ARCH"] = "arm64"
+        result = self.guest("rseq+lock percpu: test copies ... ok\n##failed unit (rseq+lock)\n" + self.COUNTS)
+        self.assert_status(1, result)
+        self.assertEqual(["passed library copies (rseq+lock)", "failed library unit (rseq+lock)",
+                          "passed library the program of the host takes the way of cpu_opv()"], self.results("7.2-arm64-run"))
+        self.assertRegex((self.scratch / "cargo").read_text(), r"test .*--target aarch64-unknown-linux-gnu -Zbuild-std")
+        self.assertIn("--target=aarch64-linux-gnu", (self.scratch / "clang").read_text())
+        # The guest has the shell of busybox.
+        command = "\n".join(self.arguments()[2:])
+        self.assertIn(f"{self.root}/build/crate/programs-arm64/$program", command)
+        self.assertNotIn("crate-test", command)
+        self.stub("cargo", "echo 'error: it does not compile' >&2; exit 1")
+        result = self.guest(self.COUNTS)
+        self.assert_status(1, result)
+        self.assertIn("error: it does not compile\n", result.err)
+
+    def test_architecture_without_a_guest(self):
+        self.stub("uname", "echo x86_64")
+        result = self.guest(self.COUNTS, ARCH="riscv64")
+        self.assert_status(1, result)
+        self.assertIn("error: the library is tried in guests of x86_64 and arm64, not of riscv64\n", result.err)
 
     def test_kernel_of_debian(self):
         result = self.guest(self.LOCKED + self.RING, "5.10")

@@ -53,7 +53,8 @@
 //! - A fork copies the memory page by page while other threads run, which would tear an operation
 //!   apart whose stores are in two pages. So the gate is closed meanwhile, and the child finds all
 //!   data as they are between two operations, or as an aborted sequence has left them: with what it
-//!   stores before its commit, which does not count without that.
+//!   stores before its commit, which does not count without that. Where membarrier() is refused no
+//!   closed gate stops the sequences, so it stays open, and the child may find an operation in part.
 //!
 //! All that is about the threads of one process. Sequences of another process do not look at this
 //! gate, and no membarrier reaches them. So data that processes share are worked on by sequences
@@ -336,7 +337,7 @@ unsafe fn fall_back(
         }
         _ => Error::NoMemory,
     };
-    if mode & SEQUENCES != 0 && mode & FENCE == 0 {
+    if !has_lock(mode) {
         return Err(reason);
     }
     let _gate = Gate::close(mode)?;
@@ -344,6 +345,11 @@ unsafe fn fall_back(
     LOCK_COUNT.fetch_add(1, Ordering::Relaxed);
     // SAFETY: The caller vouches for the operands, and the gate is closed.
     Ok(unsafe { operation.locked() })
+}
+
+/// Whether the lock keeps sequences away, or there are none.
+fn has_lock(mode: u32) -> bool {
+    mode & SEQUENCES == 0 || mode & FENCE != 0
 }
 
 /// Runs a vector unless the gate is closed.
@@ -644,6 +650,10 @@ static FORKING: Forking = Forking(UnsafeCell::new(None));
 unsafe extern "C" fn before_fork() {
     let mode = PROCESS.mode.load(Ordering::Acquire);
 
+    // A gate that does not stop the sequences would only make vectors fail.
+    if !has_lock(mode) {
+        return;
+    }
     if let Ok(gate) = Gate::close(mode) {
         // SAFETY: The lock is held.
         unsafe { *FORKING.0.get() = Some(gate) };
