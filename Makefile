@@ -195,7 +195,7 @@ bench:
 patches: tools
 	@scripts/patches export
 
-patches-check: plan-check
+patches-check: tools
 	@scripts/patches check $(if $(UPSTREAM),upstream)
 
 bench-futex: series

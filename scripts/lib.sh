@@ -278,6 +278,10 @@ guest_results() {
 complaints() {
 	awk -v only=1 -f "$ROOT/scripts/complaints.awk" "$1"
 }
+# no_complaints LOG: prints them, and ends the script if there are any.
+no_complaints() {
+	! complaints "$1" >&2 || die "the kernel complained: see ${1#"$ROOT"/}"
+}
 
 # drop_branch TREE: detaches a worktree of KDIR from its branch. If the branch is one of ours
 # and has nothing but the series, which can be applied again, it is deleted from KDIR's

@@ -31,6 +31,11 @@ class Plan(ProjectTest):
     def test_check(self):
         self.assertIn("tests", self.names(self.plan("check")))
 
+    def test_only_what_takes_long_prints_it(self):
+        self.assertIn("scripts/plan check\n", self.run_command("make", "-n", "check").out)
+        # The series is checked in seconds, by the tools.
+        self.assertEqual("scripts/tools\nscripts/patches check \n", self.run_command("make", "-n", "patches-check").out)
+
     def test_what_is_done_is_left_out(self):
         write(self.root / "build/tools/env", "")
         (self.root / "build/src/linux-7.2").mkdir(parents=True)
