@@ -132,7 +132,11 @@ class BuiltKdir(ProjectTest):
         write(self.kdir / "arch/x86/boot/bzImage", "")
         self.configure(self.OPTIONS)
         self.calls = self.scratch / "calls"
-        self.stub("vng", f'printf "%s\\n" "$@" >>{self.calls}')
+        self.stub("vng", f"""
+            printf "%s\\n" "$@" >>{self.calls}
+            log=$(printf "%s\\n" "$@" | sed -n 's/^--qemu-opts=.*path=\\([^ ]*\\).*/\\1/p')
+            echo "cpu_opv: the log ends here" >"$log"
+            """)
 
     def configure(self, options):
         write(self.kdir / ".config", "".join(f"CONFIG_{option}=y\n" for option in options))
