@@ -142,7 +142,7 @@ class Refuses(MutantsTest):
 
     def test_tests_that_fail_anyway(self):
         self.stand_in("kselftest", "exit 1")
-        self.refuses("error: the tests fail with all guards in place")
+        self.refuses("error: the tests fail with all checks in place")
 
 
 class Tree(MutantsTest):
