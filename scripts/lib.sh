@@ -242,7 +242,7 @@ program_compilers() { # sets CC and CC_32
 	esac
 }
 
-# QEMU's options for a guest whose clock counts instructions. The CPU has no fast string
+# QEMU's options for a clock that counts the instructions of the guest. The CPU has no fast string
 # instructions, so the kernel copies by loops: each byte of a string instruction would count.
 # shellcheck disable=SC2034 # for bench and preemptoff
 ICOUNT="-icount shift=0,sleep=off"

@@ -134,15 +134,31 @@ class Coverage(ResultsTest):
         shutil.copy(ROOT / "tests/host/coverage.py", self.root / "tests/host")
         self.covered(3, 1, 0)
 
-    def covered(self, *counts):
+    def covered(self, *counts, library_status=0):
+        """How often each line was run. In the library, of two lines one was run."""
         lines = "".join(f"DA:{number},{count}\n" for number, count in enumerate(counts, 1))
-        write(self.scratch / "lcov", f"SF:{self.root}/rust/kernel/toy.rs\n{lines}end_of_record\nSF:/elsewhere/x.rs\nDA:1,0\n")
+        write(self.scratch / "lcov-host", f"SF:{self.root}/rust/kernel/toy.rs\n{lines}end_of_record\nSF:/elsewhere/x.rs\nDA:1,0\n")
+        write(self.scratch / "lcov-cpu-opv", f"SF:{self.root}/crates/cpu-opv/src/lib.rs\nDA:1,5\nDA:2,0\nSF:/elsewhere/x.rs\nDA:1,0\n")
         self.stub("cargo", f"""
             while [ $# -gt 0 ]; do
-                [ "$1" != --output-path ] || cp {self.scratch}/lcov "$2"
+                case $1 in
+                --manifest-path) crate=$(basename "$(dirname "$2")") ;;
+                --output-path) cp {self.scratch}/lcov-$crate "$2" ;;
+                esac
                 shift
             done
+            [ $crate = host ] || exit {library_status}
             """)
+
+    def test_library(self):
+        self.known("rust/kernel/toy.rs: three -- a reason\n")
+        result = self.script("coverage")
+        self.assertEqual("rust/kernel/toy.rs: 2 of 3 lines\ncrates/cpu-opv/src/lib.rs: 1 of 2 lines\n", result.out)
+        # Its lines are shown, and are no condition.
+        self.covered(3, 1, 0, library_status=1)
+        result = self.script("coverage")
+        self.assert_status(0, result)
+        self.assertIn("warning: the library was not measured\n", result.err)
 
     def known(self, text):
         write(self.root / "tests/host/uncovered", text)
