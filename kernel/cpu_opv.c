@@ -59,7 +59,7 @@ DEFINE_RAW_SPINLOCK(cpu_opv_offline_lock);
  * The operations run with preemption disabled, so they are atomic against all
  * other threads on @cpu.
  *
- * It fails with one of these errors, after which no operation has run:
+ * It fails with one of these errors. No operation has taken effect then:
  *
  * - %-EINVAL: an operation or its length is not valid, the lengths add up to
  *   more than %CPU_OP_VEC_DATA_LEN_MAX, or @cnt, @cpu or @flags is not valid.

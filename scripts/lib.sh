@@ -79,7 +79,7 @@ logged() {
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
 	set +m
-	trap 'kill -- "-$pid" 2>/dev/null; wait "$pid" 2>/dev/null; exit 130' INT TERM
+	trap 'kill -- "-$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; exit 130' INT TERM
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
 		[ -n "${PROGRESS:-}" ] || continue
@@ -242,7 +242,7 @@ program_compilers() { # sets CC and CC_32
 	esac
 }
 
-# QEMU's options for a guest whose clock counts instructions. The CPU has no fast string
+# QEMU's options for a clock that counts the instructions of the guest. The CPU has no fast string
 # instructions, so the kernel copies by loops: each byte of a string instruction would count.
 # shellcheck disable=SC2034 # for bench and preemptoff
 ICOUNT="-icount shift=0,sleep=off"
@@ -277,6 +277,10 @@ guest_results() {
 # complaints LOG: prints the kernel's complaints in it, and succeeds if there are any.
 complaints() {
 	awk -v only=1 -f "$ROOT/scripts/complaints.awk" "$1"
+}
+# no_complaints LOG: prints them, and ends the script if there are any.
+no_complaints() {
+	! complaints "$1" >&2 || die "the kernel complained: see ${1#"$ROOT"/}"
 }
 
 # drop_branch TREE: detaches a worktree of KDIR from its branch. If the branch is one of ours

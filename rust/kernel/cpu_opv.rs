@@ -16,6 +16,9 @@
 //! present then. If that is not all of them, the CPU is given up, memory is made present, and the
 //! vector starts over.
 //!
+//! The pins are released with preemption enabled, because marking a page dirty may sleep. A task
+//! that is preempted just then holds them until it runs again.
+//!
 //! The pages are pinned by `pin_user_pages_fast_only()`. The `get_user_pages_fast()` of the same
 //! walk would lose stores to a concurrent `fork()`, see [`mm::gup`](crate::mm::gup).
 //!

@@ -122,6 +122,10 @@ base     architecture  flavour   passed  failed  skipped  minutes
             result = self.check(BASE="7.2")
             self.assert_status(1, result)
             self.assertIn(f"failed: 7.2: {skip} (skipped, which tests/expected-skips does not expect)\n", result.out)
+            # It is counted once, in the table as in the last line.
+            self.assertNotIn("\nskipped: ", "\n" + result.out)
+            self.assertRegex(result.out, r"(?m)^7\.2 +x86_64 +run +10 +1 +0 ")
+            self.assertEqual("14 passed, 1 failed, 0 skipped", result.out.splitlines()[-1])
 
     def test_kernel_that_does_not_build(self):
         self.stand_in("kernel", "exit 2")

@@ -141,6 +141,92 @@ class Soak(ProjectTest):
         self.assertIn("ended with status 7", result.err)
 
 
+class EveryGuest(ProjectTest):
+    """Whatever boots a guest fails if its kernel complained, though the command in it succeeded."""
+
+    OUTPUT = ""
+
+    def setUp(self):
+        super().setUp()
+        self.tools()
+        for tool in ("make", "gcc"):
+            self.stub(tool)
+        write(self.root / "scripts/kernel", """
+            #!/bin/bash
+            . "$(dirname "$0")/lib.sh"
+            use_base
+            mkdir -p "$OUT/arch/x86/boot" && touch "$OUT/arch/x86/boot/bzImage"
+            """, executable=True)
+        self.environment |= {"BASE": "7.2", "KVM": "off"}
+
+    def boot(self, script, line):
+        write(self.scratch / "log", line + "\n")
+        write(self.root / "scripts/vm", f"""
+            #!/bin/bash
+            while getopts d:t:w:k:a: option; do
+                [ $option != d ] || cp {self.scratch}/log "$OPTARG"
+            done
+            printf '%b' '{self.OUTPUT}'
+            """, executable=True)
+        return self.script(script)
+
+    def sees(self, script):
+        """A complaint ends @script. Without one it gets further, or to its end."""
+        result = self.boot(script, "[ 1.0] WARNING: kernel/sched/core.c:1 at f")
+        self.assert_status(1, result)
+        self.assertIn("WARNING: kernel/sched/core.c", result.err)
+        self.assertIn("error: the kernel complained: see build/log/", result.err)
+        self.assertNotIn("the kernel complained", self.boot(script, "[ 1.0] Booting").err)
+
+    def git(self, *arguments):
+        result = self.run_command("git", "-c", "user.name=x", "-c", "user.email=x@localhost", "-C", self.root / "build/src/linux-7.2", *arguments)
+        self.assert_status(0, result)
+
+    def repository(self, *subjects):
+        tree = self.root / "build/src/linux-7.2"
+        tree.mkdir(parents=True)
+        self.git("init", "-q")
+        for subject in ("base", *subjects):
+            write(tree / f"{subject[:8]}.c", subject)
+            self.git("add", ".")
+            self.git("commit", "-q", "-m", subject)
+            if subject == "base":
+                self.git("update-ref", "refs/worktree/cpu_opv/base", "HEAD")
+
+    def test_demo(self):
+        self.sees("demo")
+
+    def test_soak(self):
+        self.sees("soak")
+
+    def test_preemptoff(self):
+        self.sees("preemptoff")
+
+    def test_adversary(self):
+        self.OUTPUT = "ready\\nfork\\tus\\tnothing\\t1\\t1\\n"
+        write(self.root / "build/out/7.2-run/arch/x86/boot/bzImage", "")
+        write(self.root / "Documentation/userspace-api/cpu_opv.rst", "")
+        self.sees("adversary")
+
+    def test_bench(self):
+        self.repository()
+        write(self.root / "bench/patches/0001.patch", """
+            diff --git a/2017.c b/2017.c
+            new file mode 100644
+            --- /dev/null
+            +++ b/2017.c
+            @@ -0,0 +1 @@
+            +int x;
+            """)
+        self.stub("cargo", """echo '{"executable":"/library"}'""")
+        self.sees("bench")
+
+    def test_bench_futex(self):
+        self.repository("mm/maccess: add accessors of integers in user memory", "futex: use the accessors of user memory that do not fault")
+        self.OUTPUT = "unit,1\\nwake,100\\n"
+        self.sees("bench-futex")
+
+
 class Results(ProjectTest):
     """scripts/results.awk: what guest-tests printed, and the log."""
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What all scripts share, and what the Makefile passes to them."""
 
+import re
+
 from support import ProjectTest, write
 
 
@@ -53,6 +55,18 @@ class Architecture(ProjectTest):
         self.assertEqual(["ARCH=arm64", "LLVM=-19", "CC=ccache clang-19", "clang-19 --target=aarch64-linux-gnu -fuse-ld=lld -static"],
                          self.compiler("x86_64", ARCH="arm64"))
         self.assertEqual("ARCH=riscv", self.compiler("x86_64", ARCH="riscv64")[0])
+
+
+class Help(ProjectTest):
+    def test_each_target_and_variable_is_named(self):
+        text = (self.root / "Makefile").read_text()
+        said = self.run_command("make", "help").out
+        targets = {word for line in re.findall(r"^\.PHONY: (.*)", text, re.M) for word in line.split()}
+        for target in sorted(targets - {"help", "plan-run", "plan-check"}):
+            self.assertRegex(said, rf"(?m)^  make {target}\b(?!-)", target)
+        for line in re.findall(r"^export (.*)", text, re.M):
+            for variable in line.split():
+                self.assertRegex(said, rf"\b{variable}=", variable)
 
 
 class Make(ProjectTest):

@@ -31,6 +31,11 @@ class Plan(ProjectTest):
     def test_check(self):
         self.assertIn("tests", self.names(self.plan("check")))
 
+    def test_only_what_takes_long_prints_it(self):
+        self.assertIn("scripts/plan check\n", self.run_command("make", "-n", "check").out)
+        # The series is checked in seconds, by the tools.
+        self.assertEqual("scripts/tools\nscripts/patches check \n", self.run_command("make", "-n", "patches-check").out)
+
     def test_what_is_done_is_left_out(self):
         write(self.root / "build/tools/env", "")
         (self.root / "build/src/linux-7.2").mkdir(parents=True)
@@ -45,7 +50,23 @@ class Plan(ProjectTest):
     def test_full_disk(self):
         self.stub("df", "printf 'Filesystem 1024-blocks Used Available\\nx 9 9 1048576\\n'")
         result = self.plan()
-        self.assertIn("it needs 5 GB, and 1 GB are free\nwarning: the disk may become full\n", result.err)
+        self.assertIn("it needs 6 GB, and 1 GB are free\nwarning: the disk may become full\n", result.err)
+
+    def test_times_of_another_kernel(self):
+        said = "These are the times for x86_64 with FLAVOUR=run. "
+        self.assertNotIn("These are", self.plan().err)
+        for architecture, flavour in (("arm64", "run"), ("x86_64", "debug")):
+            self.assertIn(f"{said}{architecture} with FLAVOUR={flavour} was not measured", self.plan(ARCH=architecture, FLAVOUR=flavour).err)
+
+    def test_several_kernels(self):
+        write(self.root / "build/tools/env", "")
+        write(self.root / "build/out/7.2-run/.built", "")
+        result = self.plan("check", BASES="7.2 6.12 7.2:arm64")
+        # That the first is built says nothing of the others.
+        self.assertEqual(["source", "kernel", "tests", "in"], self.names(result))
+        self.assertIn("BASES names 3 kernels: all steps but the first are done for each.", result.err)
+        # The demonstration knows of no BASES.
+        self.assertNotIn("BASES", self.plan("run", BASES="7.2 6.12").err)
 
 
 class Progress(ProjectTest):
@@ -127,7 +148,11 @@ class BuiltKdir(ProjectTest):
         write(self.kdir / "arch/x86/boot/bzImage", "")
         self.configure(self.OPTIONS)
         self.calls = self.scratch / "calls"
-        self.stub("vng", f'printf "%s\\n" "$@" >>{self.calls}')
+        self.stub("vng", f"""
+            printf "%s\\n" "$@" >>{self.calls}
+            log=$(printf "%s\\n" "$@" | sed -n 's/^--qemu-opts=.*path=\\([^ ]*\\).*/\\1/p')
+            echo "cpu_opv: the log ends here" >"$log"
+            """)
 
     def configure(self, options):
         write(self.kdir / ".config", "".join(f"CONFIG_{option}=y\n" for option in options))

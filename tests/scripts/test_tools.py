@@ -7,6 +7,7 @@ from support import ProjectTest, write
 
 DEBIAN = """ca-certificates git gcc libc6-dev make flex bison bc perl patch cpio kmod rsync xz-utils ccache
     curl gpg dirmngr gpgv iproute2 qemu-system-x86 file udev e2fsprogs libelf-dev libssl-dev gcc-multilib""".split()
+FOREIGN = "ARCH=arm64: this machine is of x86_64, so the kernel is cross-compiled and emulated (unset ARCH if it is merely exported)"
 RUST = "rustc rust-src rustfmt rust-clippy cargo".split()
 
 
@@ -43,7 +44,7 @@ class ToolsTest(ProjectTest):
         """The command that is to be typed, as words; nothing was asked for before."""
         result = self.tools(*groups)
         self.assert_status(1, result)
-        lines = result.err.splitlines()
+        lines = [line for line in result.err.splitlines() if not line.startswith("ARCH=")]
         self.assertEqual(["==> looking for the tools", "error: some tools are missing. Install them, then run make again:"], lines[:2])
         self.assertEqual(3, len(lines), result)
         return shlex.split(lines[2])
@@ -77,6 +78,7 @@ class Debian(ToolsTest):
         self.candidates(rustc="1.85.0", clang_19="1:19", lld_19="1:19", gcc="4:14.2.0-1")
         self.environment["ARCH"] = "arm64"
         command = self.command()
+        self.assertTrue(self.tools().err.startswith(FOREIGN + "\n"))
         # Nothing of this machine's own guests.
         for package in ("qemu-system-x86", "gcc-multilib"):
             self.assertNotIn(package, command)
@@ -219,8 +221,7 @@ class Fedora(ToolsTest):
         self.environment["ARCH"] = "arm64"
         result = self.tools()
         self.assert_status(1, result)
-        self.assertEqual("error: ARCH=arm64: what kernels of another architecture are tried with here is packaged by Debian: "
-                         "it is needed on this machine\n", result.err)
+        self.assertEqual(f"error: {FOREIGN}.\n       That needs Debian, whose packages have what it takes.\n", result.err)
 
     def test_on_arm64(self):
         self.stub("uname", "echo aarch64")

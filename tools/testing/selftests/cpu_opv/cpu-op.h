@@ -157,7 +157,7 @@ static inline struct cpu_op cpu_op_mb(void)
  *
  * Return: 0 if all operations ran, 1 + the index of the comparison that stopped
  * the vector, or the limit that @flags asked for.  On error -1, and errno is
- * set: then no operation has run.
+ * set: no operation has taken effect.
  */
 int cpu_opv(struct cpu_op *vec, int cnt, int cpu, int flags);
 
@@ -172,7 +172,7 @@ int cpu_op_available(void);
  * cpu_op_get_current_cpu() - Get the number of the CPU that the caller runs on
  *
  * The caller may have been moved to another one by the time this returns.
- * Aborts the program if the number cannot be had.
+ * Aborts the program if the number is not available.
  *
  * Return: The number of the CPU.
  */

@@ -117,7 +117,7 @@ static bool kernel_has_complained(int log)
 	char record[8192];
 	ssize_t len;
 
-	while (log >= 0) {
+	for (;;) {
 		len = read(log, record, sizeof(record) - 1);
 		if (len < 0 && errno == EPIPE)
 			continue;
@@ -129,6 +129,8 @@ static bool kernel_has_complained(int log)
 	}
 	return false;
 }
+
+static const size_t depths[] = { 4, 8, DEPTH };
 
 /*
  * Use a place as far below the stack, wherever it ends, for a store and another
@@ -157,7 +159,6 @@ static void check_below(struct __test_metadata *_metadata, const char *in,
 /* Fails if an operand is faulted in by what does not grow a stack. */
 TEST_F(stack, grows_for_operands_as_for_read)
 {
-	static const size_t depths[] = { 4, 8, DEPTH };
 	int expected = variant->stuck ? -EFAULT : 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(depths); i++) {
@@ -170,6 +171,19 @@ TEST_F(stack, grows_for_operands_as_for_read)
 			TH_LOG("read(), %zu bytes below", depths[i]);
 		}
 	}
+}
+
+/* Fails if the kernel's log says that the stack grows. */
+TEST_F(stack, grows_in_silence)
+{
+	int expected = variant->stuck ? -EFAULT : 0;
+
+	if (self->log < 0)
+		SKIP(return, "needs to read /dev/kmsg");
+	for (size_t i = 0; i < ARRAY_SIZE(depths); i++)
+		for (enum path path = 0; path < NR_PATHS; path++)
+			check_below(_metadata, self->in, depths[i], path,
+				    expected);
 	EXPECT_FALSE(kernel_has_complained(self->log));
 }
 
