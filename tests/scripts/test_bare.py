@@ -60,6 +60,11 @@ class Bare(ProjectTest):
         self.assertTrue(root.startswith(f"{self.root}/build/bare/trixie-"))
         self.assertFalse(os.path.exists(root))
 
+    def test_interrupted(self):
+        # Each of the stubs is replaced by what it runs: the parent is the script.
+        self.assert_status(130, self.bare("-c", "kill -TERM $PPID; exec sleep 60", "trixie"))
+        self.assertEqual([], list((self.root / "build/bare").iterdir()))
+
     def test_debootstrap_that_fails(self):
         self.stub("debootstrap", "exit 1")
         result = self.bare("sid")
