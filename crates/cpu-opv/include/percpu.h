@@ -89,7 +89,7 @@ int percpu_uses_cpu_opv(void);
 void percpu_get_counts(struct percpu_counts *counts);
 
 /**
- * Declares that data are shared with other processes: from now on nothing is done under the lock,
+ * Declares that data is shared with other processes: from now on nothing is done under the lock,
  * which excludes the threads of this process only. Call it before anything else. Returns 0, or -1
  * with errno set to ENOSYS if the kernel does not have cpu_opv().
  */

@@ -21,7 +21,7 @@ use crate::percpu::{
 use crate::sys::{self, CPU_OP_DATA_LEN_MAX};
 use crate::tier::{self, perform, Operation};
 
-/// Whether the data are shared with other processes.
+/// Whether the data is shared with other processes.
 static SHARED: AtomicBool = AtomicBool::new(false);
 
 const POINTER: usize = size_of::<isize>();
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn percpu_get_counts(counts: *mut percpu_counts) {
     }
 }
 
-/// Declares that data are shared with other processes: from now on nothing is done under the lock,
+/// Declares that data is shared with other processes: from now on nothing is done under the lock,
 /// which excludes the threads of this process only. Call it before anything else. Returns 0, or -1
 /// with errno set to ENOSYS if the kernel does not have cpu_opv().
 #[no_mangle]
