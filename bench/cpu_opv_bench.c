@@ -23,6 +23,7 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
@@ -619,18 +620,21 @@ static struct callers {
 	bool own_cpu;
 	int calls;
 	pthread_barrier_t start;
+	long begin[MAX_CALLERS], end[MAX_CALLERS];
 } callers;
 
 static void *call_repeatedly(void *arg)
 {
-	int cpu = callers.own_cpu ? (long)arg % sysconf(_SC_NPROCESSORS_ONLN) : 0;
+	long me = (long)arg;
+	int cpu = callers.own_cpu ? me % sysconf(_SC_NPROCESSORS_ONLN) : 0;
 	struct cpu_op op = add(counter());
 
 	pthread_barrier_wait(&callers.start);
+	callers.begin[me] = now();
 	for (int i = 0; i < callers.calls; i++)
 		if (syscall(__NR_cpu_opv, &op, 1, cpu, 0))
 			die("cpu_opv");
-	pthread_barrier_wait(&callers.start);
+	callers.end[me] = now();
 	return NULL;
 }
 
@@ -642,19 +646,19 @@ static void concurrent(const char *name, int nr, bool own_cpu)
 	callers.own_cpu = own_cpu;
 	callers.calls = 500;
 	for (int round = 0; round < ROUNDS; round++) {
-		long start;
+		long begin = LONG_MAX, end = 0;
 
-		pthread_barrier_init(&callers.start, NULL, nr + 1);
+		pthread_barrier_init(&callers.start, NULL, nr);
 		for (long i = 0; i < nr; i++)
 			if (pthread_create(&thread[i], NULL, call_repeatedly, (void *)i))
 				die("pthread_create");
-		pthread_barrier_wait(&callers.start);
-		start = now();
-		pthread_barrier_wait(&callers.start);
-		cost[round] = (double)(now() - start) / (nr * callers.calls);
-		for (int i = 0; i < nr; i++)
+		for (int i = 0; i < nr; i++) {
 			pthread_join(thread[i], NULL);
+			begin = callers.begin[i] < begin ? callers.begin[i] : begin;
+			end = callers.end[i] > end ? callers.end[i] : end;
+		}
 		pthread_barrier_destroy(&callers.start);
+		cost[round] = (double)(end - begin) / (nr * callers.calls);
 	}
 	qsort(cost, ROUNDS, sizeof(cost[0]), by_value);
 	printf("callers,%s,%d,cpu_opv,%.0f,%.0f,%.0f\n", name, nr,

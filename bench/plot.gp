@@ -27,8 +27,7 @@ do for [format in 'svg png'] {
 	set xlabel 'operations (add, 8 bytes each)'
 	set xrange [0:17]
 	plot 'ops-add-8-in-n-pages-cpu_opv.dat' with linespoints ls 2 title 'cpu_opv, a page each', \
-	     'ops-add-8-in-n-pages-2017.dat' with linespoints ls 4 title '2017, a page each', \
-	     'ops-add-8-in-one-page-2017.dat' with linespoints ls 3 title '2017, one page', \
+	     'ops-add-8-in-n-pages-2017.dat' with linespoints ls 3 title '2017, both', \
 	     'ops-add-8-in-one-page-cpu_opv.dat' with linespoints ls 1 title 'cpu_opv, one page'
 	set xlabel 'bytes'
 	set xrange [0:4200]
@@ -56,6 +55,7 @@ do for [format in 'svg png'] {
 	set yrange [STATS_max + 0.7:-0.7]
 	set ytics scale 0
 	set lmargin 42
+	set rmargin 4
 	set style fill solid 0.9 noborder
 	set boxwidth 0.7
 	plot 'beside.dat' using (sqrt($3)):1:(1):3:($1 - 0.35):($1 + 0.35):(strcol(2) eq 'cpu_opv' ? 0x1f77b4 : 0x999999):ytic(4) \
@@ -65,6 +65,7 @@ do for [format in 'svg png'] {
 	unset logscale x
 	set ytics autofreq scale 1
 	set lmargin -1
+	set rmargin -1
 	unset output
 }
 
