@@ -132,8 +132,6 @@ struct crowd {
 	pthread_barrier_t ready;
 	int nr_running;
 	pid_t pid;
-	/* When a process that is timed calls exec. */
-	uint64_t exec_start;
 };
 
 static struct crowd *crowd;
@@ -638,52 +636,6 @@ TEST_F_TIMEOUT(queued, fork_and_exec, LONG_TIMEOUT)
 		.act = spawn_elsewhere,
 		.restore = grow_cpuset,
 	});
-}
-
-/*
- * All threads of a process but the one that calls exec end before it goes on.  One
- * that queues has to run for that.
- */
-static double time_exec(struct __test_metadata *_metadata, const void *arg,
-			bool calls)
-{
-	uint64_t *start = &crowd->exec_start;
-	int status, ran_before = 2;
-	pid_t pid;
-
-	for (int i = 0; i < 10; i++) {
-		ASSERT_EQ(0, in_helper(start_crowd));
-		pid = fork();
-		ASSERT_GE(pid, 0);
-		if (!pid) {
-			memset(&queued, 0, sizeof(queued));
-			queued.calls = calls;
-			if (pthread_create(&queued.thread, NULL, queue, NULL) ||
-			    !soon(is_there() || has_run()))
-				_exit(1);
-			if (has_run())
-				_exit(ran_before);
-			*start = now_ns();
-			execl("/proc/self/exe", "wait_test", SPAWNED, NULL);
-			_exit(1);
-		}
-		ASSERT_EQ(pid, waitpid(pid, &status, 0));
-		ASSERT_EQ(0, in_helper(end_crowd));
-		if (WIFEXITED(status) && WEXITSTATUS(status) == ran_before)
-			continue;
-		ASSERT_EQ(0, status);
-		return (now_ns() - *start) / 1e9;
-	}
-	ASSERT_TRUE(false) {
-		TH_LOG("the thread never queues");
-	}
-	return 0;
-}
-
-TEST_F_TIMEOUT(queued, exec_of_its_process, LONG_TIMEOUT)
-{
-	compare(_metadata, policy_name, "exec by another thread of its process",
-		time_exec, NULL);
 }
 
 /* How often the thread has been moved to another CPU, or a negative error. */
