@@ -639,7 +639,7 @@ TEST_F_TIMEOUT(queued, fork_and_exec, LONG_TIMEOUT)
 }
 
 /* How often the thread has been moved to another CPU, or a negative error. */
-static long nr_migrations(pid_t tid)
+static long count_migrations(pid_t tid)
 {
 	char path[64], line[128];
 	long nr = -ENOENT;
@@ -663,15 +663,15 @@ TEST_F_TIMEOUT(queued, stays, LONG_TIMEOUT)
 {
 	long before, after;
 
-	if (nr_migrations(gettid()) < 0)
+	if (count_migrations(gettid()) < 0)
 		SKIP(return, "needs CONFIG_SCHED_DEBUG");
 	ASSERT_EQ(0, in_helper(start_crowd));
 	queued.calls = true;
 	ASSERT_EQ(0, pthread_create(&queued.thread, NULL, queue, NULL));
 	ASSERT_TRUE(soon(is_there() || has_run()));
-	before = nr_migrations(queued.tid);
+	before = count_migrations(queued.tid);
 	usleep(500000);
-	after = nr_migrations(queued.tid);
+	after = count_migrations(queued.tid);
 	__atomic_store_n(&queued.may_end, true, __ATOMIC_RELEASE);
 	ASSERT_EQ(0, in_helper(end_crowd));
 	pthread_join(queued.thread, NULL);
