@@ -20,8 +20,7 @@ class Bare(ProjectTest):
         self.stub("unshare", 'while [[ $1 = --propagation || $1 = private || $1 = --* ]]; do shift; done; exec "$@"')
         self.stub("debootstrap", f"""
             echo "$@" >>{self.scratch}/calls
-            for last; do :; done
-            mkdir -p "${{@: -2:1}}"/{{etc,proc,sys,dev,usr/local/share/ca-certificates}}
+            mkdir -p "${{@: -1}}"/{{etc,proc,sys,dev,usr/local/share/ca-certificates}}
             """)
         self.stub("chroot", f"""
             root=$1; shift

@@ -701,12 +701,10 @@ static int make_deadline(void)
  */
 TEST_F_TIMEOUT(queued, becomes_deadline, LONG_TIMEOUT)
 {
-	double seconds = time_deed(_metadata, &(struct deed) {
+	time_deed(_metadata, &(struct deed) {
 		.keeps = true,
 		.act = make_deadline,
 	}, true);
-
-	EXPECT_LT(seconds, 1);
 }
 
 /* Hotplug of another CPU while this is on its way makes it report a race. */
