@@ -3,9 +3,9 @@
  * A model of preempt_disable_on_cpu() (kernel/sched/core.c), checked by spin.
  *
  * One task calls it for CPU X. The stopper of the task's CPU moves it to X, narrows
- * its mask (p->cpus_ptr = {X}), and marks it as arriving. The load balancer leaves
- * such a task alone, but whoever takes X away from it (a new affinity mask, CPU
- * hotplug) widens the mask again and moves it like any other task. Around it, at any
+ * its mask (p->cpus_ptr = {X}, p->nr_cpus_allowed = 1), and marks it as arriving. The
+ * load balancer leaves such a task alone, but whoever takes X away from it (a new
+ * affinity mask, CPU hotplug) widens the mask again and moves it like any other task. Around it, at any
  * moment and in any order: changes of its affinity, a CPU that goes down and comes up,
  * the load balancer, preemption, and a tracing program that disables migration in the
  * task's context, also where that context holds the lock of a runqueue.
@@ -41,34 +41,30 @@
 #define HOOK_FALLBACK_CANCELS 2
 /* preempt_disable_on_cpu(): the task widens its mask when it runs. */
 #define HOOK_CALLER_WIDENS 3
-/* is_migration_disabled() holds for a narrow mask: load balancer, RT and DL push. */
-#define HOOK_BALANCER_LEAVES 4
-/* The same in select_task_rq(). */
-#define HOOK_WAKEUP_STAYS 5
-/* is_cpu_allowed() tests the count: an arriving task needs an active CPU. */
-#define HOOK_ALLOWED_COUNTS 6
-/* __set_cpus_allowed_ptr_locked() tests the count: likewise. */
-#define HOOK_VALID_COUNTS 7
-/* balance_push() tests the count: an arriving task is pushed. */
-#define HOOK_PUSH_COUNTS 8
+/* arrive_cpu_stop(): p->nr_cpus_allowed is 1, for RT and DL push and for wake-ups. */
+#define HOOK_ARRIVE_ONE 4
+/* set_cpus_allowed_common(): a new mask with X leaves it so. */
+#define HOOK_MASK_KEEPS_ONE 5
+/* end_arrival(): the number of CPUs is that of the mask again. */
+#define HOOK_END_COUNTS 6
 /* arrive_cpu_stop(): what it refuses. */
-#define HOOK_ARRIVE_RQ 9
-#define HOOK_ARRIVE_QUEUED 10
-#define HOOK_ARRIVE_DISABLED 11
-#define HOOK_ARRIVE_MASK 12
-#define HOOK_ARRIVE_ACTIVE 13
+#define HOOK_ARRIVE_RQ 7
+#define HOOK_ARRIVE_QUEUED 8
+#define HOOK_ARRIVE_DISABLED 9
+#define HOOK_ARRIVE_MASK 10
+#define HOOK_ARRIVE_ACTIVE 11
 /* migration_cpu_stop(): a task that is elsewhere is compared with its cpus_mask. */
-#define HOOK_CHASE_MASK 14
+#define HOOK_CHASE_MASK 12
 /* __set_cpus_allowed_ptr_locked(): migrate_enable() widens though no CPU of the mask is online. */
-#define HOOK_ENABLE_WIDENS 15
+#define HOOK_ENABLE_WIDENS 13
 /* migrate_enable(): it leaves an arriving task bound. */
-#define HOOK_ENABLE_LEAVES 16
+#define HOOK_ENABLE_LEAVES 14
 /* migration_cpu_stop(): it cancels the arrival of a task that ran when its mask changed. */
-#define HOOK_STOP_CANCELS 17
+#define HOOK_STOP_CANCELS 15
 /* cancel_arrival(): not while the task runs. */
-#define HOOK_CANCEL_STOPPED 18
-/* cancel_arrival(): in a migrate_disable() section the mask stays narrow. */
-#define HOOK_CANCEL_NARROW 19
+#define HOOK_CANCEL_STOPPED 16
+/* end_arrival(): in a migrate_disable() section the mask stays narrow. */
+#define HOOK_END_NARROW 17
 
 #ifndef WITHOUT
 #define WITHOUT 0
@@ -111,6 +107,8 @@ byte cpu, mask = ALL;
 /* cpus_ptr: &cpus_mask, or the mask of that CPU alone */
 #define WIDE NR_CPUS
 byte narrow = WIDE;
+/* nr_cpus_allowed is 1 whatever cpus_mask has */
+bool one;
 /* MDF_ARRIVING: implies a narrow mask */
 bool arriving;
 /* migration_disabled */
@@ -125,13 +123,9 @@ bool preempt_off;
 /* A tracing program runs in its context, with the lock of another CPU's runqueue held. */
 bool traced, locked;
 
-/* What is_migration_disabled() was, and still is with the hook: the count alone. */
-#define counts(hook) (disabled || (!with(hook) && narrow != WIDE))
-#define is_migration_disabled (disabled || narrow != WIDE)
-
 /* is_cpu_allowed(): under pi_lock */
 #define cpus_ptr (narrow == WIDE -> mask : bit(narrow))
-#define allowed(c) (cpus_ptr & (counts(ALLOWED_COUNTS) -> cpu_online : cpu_active) & bit(c))
+#define allowed(c) (cpus_ptr & (disabled -> cpu_online : cpu_active) & bit(c))
 
 /* struct set_affinity_pending of each change; stop: its stop work is in use */
 typedef set_affinity_pending {
@@ -181,14 +175,19 @@ inline any_of(set, c)
 /* A tracing program may run here, where migrate_enable() must not take the lock of the runqueue. */
 #define free_to_trace (disabled || narrow == WIDE || arriving && with(ENABLE_LEAVES))
 
-/* cancel_arrival(): under pi_lock and rq->lock */
+/* end_arrival(): under pi_lock and rq->lock */
+inline end_arrival()
+{
+	when(with(END_COUNTS), one = false);
+	when(!disabled || !with(END_NARROW), narrow = WIDE);
+	arriving = false
+}
+
+/* cancel_arrival(): likewise */
 inline cancel_arrival()
 {
 	if
-	:: arriving && (!running || !with(CANCEL_STOPPED)) ->
-		arriving = false;
-		arrived = false;
-		when(!disabled || !with(CANCEL_NARROW), narrow = WIDE)
+	:: arriving && (!running || !with(CANCEL_STOPPED)) -> end_arrival(); arrived = false
 	:: else
 	fi
 }
@@ -236,8 +235,8 @@ inline wake_up(c)
 		asleep = false;
 		/* select_task_rq() */
 		if
-		:: narrow == WIDE || !with(WAKEUP_STAYS) -> any_of(mask, c)
-		:: else -> c = narrow
+		:: (one || disabled) && narrow != WIDE -> c = narrow
+		:: else -> any_of(mask, c)
 		fi;
 		when(!allowed(c), select_fallback_rq(c));
 		cpu = c;
@@ -252,7 +251,7 @@ inline wake_up(c)
 
 /* arrive_cpu_stop(): under pi_lock and the locks of both runqueues in turn */
 #define not_now(c) (with(ARRIVE_RQ) && cpu != c || with(ARRIVE_QUEUED) && !queued || \
-	with(ARRIVE_DISABLED) && is_migration_disabled)
+	with(ARRIVE_DISABLED) && disabled)
 #define excluded (with(ARRIVE_MASK) && !(mask & bit(X)))
 #define inactive (with(ARRIVE_ACTIVE) && !(cpu_active & bit(X)))
 inline arrive_cpu_stop(c, r)
@@ -266,6 +265,7 @@ inline arrive_cpu_stop(c, r)
 		r = OK;
 		cpu = X;
 		queued = true;
+		one = with(ARRIVE_ONE);
 		narrow = X;
 		arriving = true;
 		arrived = true
@@ -278,10 +278,10 @@ inline migration_cpu_stop(c, i, chase)
 	/* flush_smp_call_function_queue() */
 	when(waking && cpu == c, waking = false; queued = true);
 	assert(pending == i);
-	when(with(STOP_CANCELS) && cpu == c, cancel_arrival());
+	when(with(STOP_CANCELS) && cpu == c && (disabled || !(mask & bit(c))), cancel_arrival());
 	if
-	:: cpu == c && is_migration_disabled
-	:: cpu == c && !is_migration_disabled ->
+	:: cpu == c && disabled
+	:: cpu == c && !disabled ->
 		complete_pending();
 		if
 		/* __migrate_task(): as upstream, it stays where it is if @dest has become inactive. */
@@ -354,7 +354,7 @@ proctype change(byte me)
 		!migrating && started == me - 1 ->
 		started++;
 		select(new : 1 .. ALL);
-		valid = new & (counts(VALID_COUNTS) -> cpu_online : cpu_active);
+		valid = new & (disabled -> cpu_online : cpu_active);
 		when(new == mask || !valid, goto out);
 		any_of(valid, dest);
 		disturbed = true;
@@ -362,6 +362,7 @@ proctype change(byte me)
 		/* do_set_cpus_allowed() */
 		when(with(MASK_CANCELS) && !(new & bit(cpu)), cancel_arrival());
 		mask = new;
+		one = arriving && one && with(MASK_KEEPS_ONE);
 		setter = me;
 		stranded = false;
 
@@ -381,7 +382,7 @@ proctype change(byte me)
 			stop = !pend[on].stop;
 			pend[on].stop = true;
 			queueing = queueing + stop
-		:: !running && !waking && !is_migration_disabled ->
+		:: !running && !waking && !disabled ->
 			/* move_queued_task() */
 			when(queued, cpu = dest);
 			when(!pend[on].stop, complete_pending())
@@ -445,7 +446,7 @@ proctype hotplug()
 
 /* balance_push(): a CPU on its way down pushes the task away, unless it is pinned. */
 #define falling (dying && !(cpu_active & bit(cpu)))
-#define pushed (falling && !counts(PUSH_COUNTS))
+#define pushed (falling && !disabled)
 
 /* Whatever may happen to the task while it does nothing itself */
 proctype scheduler()
@@ -473,9 +474,9 @@ proctype scheduler()
 		when(preemptions, preemptions--);
 		switch_out()
 	   }
-	/* The load balancer: under the lock of the one runqueue, then of the other */
+	/* RT and DL push and pull, which look at cpus_mask: under the lock of the one runqueue, then of the other */
 	:: atomic {
-		queued && !running && moves && !disabled && !(narrow != WIDE && with(BALANCER_LEAVES)) &&
+		queued && !running && moves && !disabled && !one &&
 		(mask & cpu_active & ~bit(cpu)) ->
 		moves--;
 		disturbed = true;
@@ -559,7 +560,7 @@ again:	atomic {
 		RUN(false);
 		preempt_off = true;
 		/* end_arrival(): under pi_lock and rq->lock */
-		when(arriving && with(CALLER_WIDENS), narrow = WIDE; arriving = false);
+		when(arriving && with(CALLER_WIDENS), end_arrival());
 		when(cpu == X, ret = OK; goto out);
 		/* Once arrived, only what excludes X takes the task away from there. */
 		assert(!arrived);
@@ -608,7 +609,7 @@ completed:	assert(done);
 	}
 out:	atomic {
 		RUN(false);
-		assert(narrow == WIDE);
+		assert(narrow == WIDE && !one);
 		assert((ret == OK) == preempt_off);
 		assert(ret != OK || cpu == X);
 		returned = true;
@@ -648,6 +649,6 @@ init
 		/* It has returned, or X has no time for it. */
 		assert(returned || (queued && !running && cpu == X && busy));
 		assert(queued && (cpu_online & bit(cpu)));
-		assert(!returned || (narrow == WIDE && !arriving))
+		assert(!returned || (narrow == WIDE && !one && !arriving))
 	}
 }

@@ -4,7 +4,8 @@
  * their way to a CPU.
  *
  * There the lock of a runqueue is held, and the program's migrate_disable()
- * section must not take it again at its end.  If it does, the CPU hangs.
+ * section must not take it again at its end.  If it does, the CPU hangs.  And if
+ * the affinity of such a thread changes during the section, the change must end.
  */
 
 #include <linux/bpf.h>
@@ -13,7 +14,7 @@
 
 #define NR_CALLERS	4
 #define NR_BUSY		4
-#define SECONDS		2
+#define NR_CHANGES	2000
 
 /* Tracepoints that are under the lock of a runqueue. */
 static const char * const tracepoints[] = {
@@ -24,6 +25,7 @@ static const char * const tracepoints[] = {
 };
 
 static struct percpu percpu, busy;
+static unsigned long refused;
 
 static int bpf(enum bpf_cmd cmd, union bpf_attr *attr)
 {
@@ -82,10 +84,22 @@ static uint64_t nr_runs(int program)
 	return bpf(BPF_OBJ_GET_INFO_BY_FD, &attr) ? 0 : info.run_cnt;
 }
 
+/* A step: a vector for a CPU that may be taken away from the thread. */
+static int increment_if_allowed_step(struct worker *worker)
+{
+	int ret = increment_step(worker);
+
+	if (ret != -EINVAL)
+		return ret;
+	__atomic_fetch_add(&refused, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
 TEST(tracing_program_in_the_scheduler)
 {
 	struct worker callers[NR_CALLERS], others[NR_BUSY];
 	unsigned long done;
+	uint64_t state = 0;
 	int program;
 
 	ASSERT_EQ(0, use_all_cpus(&percpu));
@@ -105,18 +119,24 @@ TEST(tracing_program_in_the_scheduler)
 		.percpu = &busy,
 	}));
 	ASSERT_EQ(0, start_workers(callers, NR_CALLERS, (struct worker) {
-		.step = increment_step,
+		.step = increment_if_allowed_step,
 		.percpu = &percpu,
 	}));
-	sleep(SECONDS);
+	for (int i = 0; i < NR_CHANGES; i++) {
+		cpu_set_t set = random_cpus(&percpu.cpus, &state);
+
+		ASSERT_EQ(0, sched_setaffinity(callers[i % NR_CALLERS].tid,
+					       sizeof(set), &set));
+		usleep(1000);
+	}
 	stop_workers(&percpu);
 	stop_workers(&busy);
 	done = join_workers(_metadata, callers, NR_CALLERS);
 	join_workers(_metadata, others, NR_BUSY);
 	EXPECT_GT(done, 0);
-	EXPECT_EQ(done, sum_counts(&percpu));
+	EXPECT_EQ(done, sum_counts(&percpu) + refused);
 	EXPECT_GT(nr_runs(program), done);
-	TH_LOG("%lu calls, %llu runs of the program", done,
+	TH_LOG("%lu calls, %lu refused, %llu runs of the program", done, refused,
 	       (unsigned long long)nr_runs(program));
 }
 
