@@ -14,7 +14,7 @@
 
 #define NR_CALLERS	4
 #define NR_BUSY		4
-#define NR_CHANGES	2000
+#define SECONDS		2
 
 /* Tracepoints that are under the lock of a runqueue. */
 static const char * const tracepoints[] = {
@@ -99,7 +99,7 @@ TEST(tracing_program_in_the_scheduler)
 {
 	struct worker callers[NR_CALLERS], others[NR_BUSY];
 	unsigned long done;
-	uint64_t state = 0;
+	uint64_t state = 0, end;
 	int program;
 
 	ASSERT_EQ(0, use_all_cpus(&percpu));
@@ -122,7 +122,8 @@ TEST(tracing_program_in_the_scheduler)
 		.step = increment_if_allowed_step,
 		.percpu = &percpu,
 	}));
-	for (int i = 0; i < NR_CHANGES; i++) {
+	end = now_ns() + SECONDS * 1000000000ULL;
+	for (int i = 0; now_ns() < end; i++) {
 		cpu_set_t set = random_cpus(&percpu.cpus, &state);
 
 		ASSERT_EQ(0, sched_setaffinity(callers[i % NR_CALLERS].tid,
