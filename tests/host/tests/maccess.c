@@ -39,6 +39,8 @@ static bool is_power_of_2(unsigned long n)
 static u8 room[3 * ROOM] __attribute__((aligned(ROOM)));
 static u8 *const first = room + ROOM, *const end = room + 2 * ROOM;
 static int nr_unaligned;
+/* Integers and areas that were accessed. */
+static size_t nr_accesses;
 
 static bool access_ok(const void *ptr, size_t size)
 {
@@ -47,6 +49,7 @@ static bool access_ok(const void *ptr, size_t size)
 
 static bool is_there(const void *ptr, size_t size)
 {
+	nr_accesses++;
 	nr_unaligned += !IS_ALIGNED((unsigned long)ptr, size);
 	return (const u8 *)ptr >= first && (const u8 *)ptr + size <= end;
 }
@@ -99,6 +102,7 @@ static void guard_pagefault(void)
 static unsigned long __copy_from_user_inatomic(void *to, const void *from,
 					       size_t size)
 {
+	nr_accesses++;
 	if ((const u8 *)from < first || (const u8 *)from + size > end)
 		return size;
 	memcpy(to, from, size);
@@ -196,7 +200,11 @@ static void test_memcmp(void)
 			u8 *a = first + at, *b = end - 100;
 
 			memcpy(b, a, size);
+			nr_accesses = 0;
 			EXPECT(memcmp_user_nofault(a, b, size) == 0, "%zu at %zu\n", size, at);
+			/* By words or copies, apart from the end. */
+			EXPECT(nr_accesses <= 2 * (size / sizeof(long) + sizeof(long)),
+			       "%zu bytes at %zu: %zu accesses\n", size, at, nr_accesses);
 			if (!size)
 				continue;
 			b[size - 1] ^= 0x80;
