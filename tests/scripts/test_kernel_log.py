@@ -124,7 +124,8 @@ class Soak(ProjectTest):
         return self.script("soak")
 
     def test_clean(self):
-        self.assert_status(0, self.soak("[ 1.0] Booting", "[ 2.0] virtme-ng-init: WARNING: no matter", "[ 3.0] Memory failure: BUG: no matter"))
+        self.assert_status(0, self.soak("[ 1.0] Booting", "[ 2.0] virtme-ng-init: WARNING: no matter", "[ 3.0] Memory failure: BUG: no matter",
+                                        "[ 4.0] Page cache invalidation failure on direct I/O.  Possible data corruption due to collision with buffered I/O!"))
 
     def test_early_warning_before_a_ring_full_of_lines(self):
         result = self.soak("[ 1.0] WARNING: kernel/sched/core.c:1 at f", *(f"[ 9.0] line {i}" for i in range(200_000)))

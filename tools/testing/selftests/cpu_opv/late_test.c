@@ -217,6 +217,22 @@ static int map_file(struct memory *m)
 	return 0;
 }
 
+/* The same of a file that can be written without the cache. */
+static int map_ext4(struct memory *m)
+{
+	const uint64_t value = VALUE;
+
+	m->file = open(EXT4_DIR "/late", O_RDWR | O_CREAT, 0600);
+	if (m->file < 0 || ftruncate(m->file, page_size()) ||
+	    pwrite(m->file, &value, sizeof(value), 0) != sizeof(value) ||
+	    fsync(m->file))
+		return -errno;
+	m->p = (uint64_t *)map(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED,
+			       m->file);
+	*m->p = VALUE;
+	return 0;
+}
+
 static int map_with_uffd(struct memory *m, uint64_t features)
 {
 	map_anon(m);
@@ -299,6 +315,22 @@ static int truncate_file(struct memory *m)
 	return ftruncate(m->file, 0) ? -errno : 0;
 }
 
+/* This drops the page from the cache, whoever may have it pinned. */
+static int write_directly(struct memory *m)
+{
+	size_t page = page_size();
+	int fd = open(EXT4_DIR "/late", O_WRONLY | O_DIRECT);
+	uint64_t *block = (uint64_t *)map(page, PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	ssize_t ret;
+
+	*block = OTHER_VALUE;
+	ret = pwrite(fd, block, page, 0);
+	close(fd);
+	munmap(block, page);
+	return ret == page ? 0 : -EIO;
+}
+
 static int replace(struct memory *m)
 {
 	int fd = new_file(OTHER_VALUE);
@@ -336,6 +368,7 @@ FIXTURE_VARIANT(late)
 	uint64_t value;
 	/* The file keeps what it had. */
 	bool file_stays;
+	bool needs_ext4;
 };
 
 FIXTURE_VARIANT_ADD(late, mprotect_read)
@@ -405,8 +438,18 @@ FIXTURE_VARIANT_ADD(late, madvise_dontneed)
 	.value = 0,
 };
 
+FIXTURE_VARIANT_ADD(late, direct_io)
+{
+	.map = map_ext4,
+	.change = write_directly,
+	.value = OTHER_VALUE,
+	.needs_ext4 = true,
+};
+
 FIXTURE_SETUP(late)
 {
+	if (variant->needs_ext4 && !has_ext4())
+		SKIP(return, "needs CONFIG_EXT4_FS, CONFIG_BLK_DEV_LOOP, mkfs.ext4 and root");
 	if (choose_cpus(&self->queued))
 		SKIP(return, "needs two CPUs");
 }
@@ -826,5 +869,6 @@ TEST_F_TIMEOUT(pins, none_is_held_behind_the_queue, LONG_TIMEOUT)
 
 int main(int argc, char **argv)
 {
+	make_file_systems();
 	return cpu_opv_test_run(argc, argv);
 }

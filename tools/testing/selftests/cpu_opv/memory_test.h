@@ -110,6 +110,39 @@ static inline void restore_knobs(struct knob *knobs, int nr)
 			set_knob(knobs[nr].path, knobs[nr].saved);
 }
 
+#define EXT4_DIR		"/tmp/ext4"
+/* The size of a block there, of which a page has several. */
+#define EXT4_BLOCK		1024
+
+static inline bool has_ext4(void)
+{
+	return !geteuid() && !access("/dev/loop-control", F_OK) &&
+	       !system("grep -qw ext4 /proc/filesystems && command -v mkfs.ext4 >/dev/null");
+}
+
+/*
+ * Mount a tmpfs, and in it ext4 if there is one.  They go away with the process
+ * and its children.
+ */
+static inline void make_file_systems(void)
+{
+	static const char * const commands[] = {
+		"mount --make-rprivate /",
+		"mount -t tmpfs none /tmp",
+		"truncate -s 8M /tmp/image",
+		"mkfs.ext4 -q -b 1024 -O ^has_journal /tmp/image",
+		"mkdir /tmp/ext4",
+		/* The kernel may refuse -o loop: that has the device open. */
+		"device=$(losetup -f) && losetup $device /tmp/image && mount $device /tmp/ext4 && losetup -d $device",
+	};
+
+	if (unshare(CLONE_NEWNS))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (system(commands[i]))
+			return;
+}
+
 /* How many pages are pinned, by all processes together. */
 static inline long pins_held(void)
 {

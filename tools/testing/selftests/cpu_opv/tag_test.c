@@ -86,6 +86,21 @@ TEST_F(tag, each_type)
 	}
 }
 
+/* What is no integer is not loaded as one, wherever that is done. */
+TEST_F(tag, areas)
+{
+	const uint32_t len = 24;
+	char *a = with_tag(self->p + 8, 0x33);
+	char *b = with_tag(self->p + self->page - 5, 0x44);
+	struct cpu_op op = cpu_op_compare(CPU_COMPARE_EQ_OP, a, b, len);
+
+	memset(self->p + 8, 7, len);
+	memset(self->p + self->page - 5, 7, len);
+	EXPECT_EQ(0, run_path(variant->path, &op, 1));
+	self->p[self->page - 5 + len - 1] = 8;
+	EXPECT_EQ(1, run_path(variant->path, &op, 1));
+}
+
 /* What was stored is there, also across the end of a page. */
 TEST_F(tag, stored)
 {
