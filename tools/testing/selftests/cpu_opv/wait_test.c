@@ -655,8 +655,11 @@ static long count_migrations(pid_t tid)
 	return nr;
 }
 
-/* A real-time thread that goes to sleep makes its CPU pull others. */
-static int pull_for_half_a_second(void)
+/*
+ * A real-time thread that goes to sleep makes its CPU pull others.  Each time the
+ * affinity of the queued thread has changed, and still has the CPU.
+ */
+static int pull_for_a_second(void)
 {
 	struct sched_attr attr = {
 		.size = sizeof(attr),
@@ -665,8 +668,11 @@ static int pull_for_half_a_second(void)
 	};
 	int ret = set_policy(&attr);
 
-	for (int i = 0; i < 50 && !ret; i++)
+	for (int i = 0; i < 100 && !ret; i++) {
+		ret = set_affinity(queued.tid, i % 2 ? all_cpus :
+				   CPUS(OBSERVER, HOME, TARGET));
 		usleep(10000);
+	}
 	attr.sched_policy = SCHED_OTHER;
 	attr.sched_priority = 0;
 	return ret ?: set_policy(&attr);
@@ -674,8 +680,7 @@ static int pull_for_half_a_second(void)
 
 /*
  * No balancer takes it away, though other CPUs are idle.  If one did, it would
- * only come back, again and again.  An affinity that still has the CPU changes
- * nothing.
+ * only come back, again and again.
  */
 TEST_F_TIMEOUT(queued, stays, LONG_TIMEOUT)
 {
@@ -688,9 +693,7 @@ TEST_F_TIMEOUT(queued, stays, LONG_TIMEOUT)
 	ASSERT_EQ(0, pthread_create(&queued.thread, NULL, queue, NULL));
 	ASSERT_TRUE(soon(is_there() || has_run()));
 	before = count_migrations(queued.tid);
-	EXPECT_EQ(0, pull_for_half_a_second());
-	EXPECT_EQ(0, set_affinity(queued.tid, CPUS(OBSERVER, HOME, TARGET)));
-	EXPECT_EQ(0, pull_for_half_a_second());
+	EXPECT_EQ(0, pull_for_a_second());
 	after = count_migrations(queued.tid);
 	__atomic_store_n(&queued.may_end, true, __ATOMIC_RELEASE);
 	ASSERT_EQ(0, in_helper(end_crowd));
