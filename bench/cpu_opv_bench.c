@@ -849,14 +849,14 @@ static void lists(void)
 			cpu_op_memcpy(CPU_MEMCPY_OP, page[5], page[1] + 72, 8) } };
 	vector(&bench);
 	instead_of(&bench, "rseq", call_rseq_push);
-	instead_of(&bench, "a futex lock", call_lock_push);
+	instead_of(&bench, "futex lock", call_lock_push);
 
 	bench = (struct bench){ "program", "list pop", .cnt = 2, .only_now = true, .vec = {
 			compare_head(),
 			cpu_op_memcpy(CPU_MEMCPY_OP, page[5], page[7], 8) } };
 	vector(&bench);
 	instead_of(&bench, "rseq", call_rseq_pop);
-	instead_of(&bench, "a futex lock", call_lock_pop);
+	instead_of(&bench, "futex lock", call_lock_pop);
 
 	bench = (struct bench){ "program", "list pop that misses", .cnt = 2, .expected = 1,
 			.only_now = true, .vec = {
@@ -865,14 +865,14 @@ static void lists(void)
 	vector(&bench);
 	bench.expected = 0;
 	instead_of(&bench, "rseq", call_rseq_pop_miss);
-	instead_of(&bench, "a futex lock", call_lock_pop_miss);
+	instead_of(&bench, "futex lock", call_lock_pop_miss);
 
 	bench = (struct bench){ "program", "list take all", .cnt = 2, .only_now = true, .vec = {
 			cpu_op_memcpy(CPU_MEMCPY_OP, page[1] + 80, page[5], 8),
 			cpu_op_memcpy(CPU_MEMCPY_OP, page[5], page[1] + 72, 8) } };
 	vector(&bench);
 	instead_of(&bench, "rseq", call_rseq_take_all);
-	instead_of(&bench, "a futex lock", call_lock_take_all);
+	instead_of(&bench, "futex lock", call_lock_take_all);
 }
 
 static void rings(void)
@@ -886,7 +886,7 @@ static void rings(void)
 			vector(&bench);
 			bench.cnt = pages;
 			instead_of(&bench, "rseq", call_rseq_ring);
-			instead_of(&bench, "a futex lock", call_lock_ring);
+			instead_of(&bench, "futex lock", call_lock_ring);
 		}
 	}
 }
@@ -899,8 +899,8 @@ static void other_cpus(void)
 	vector(&bench);
 	bench.last_cpu = 0;
 	instead_of(&bench, "2 x sched_setaffinity + rseq", call_setaffinity);
-	instead_of(&bench, "a lock, membarrier", call_other_fence);
-	instead_of(&bench, "a futex lock", call_other_lock);
+	instead_of(&bench, "lock + membarrier", call_other_fence);
+	instead_of(&bench, "futex lock", call_other_lock);
 
 	bench = (struct bench){ "program", "drain of all CPUs", last_online_cpu() + 1, .vec = {
 			cpu_op_memcpy(CPU_MEMCPY_OP, page[1] + 80, counter(), 8),
@@ -909,8 +909,8 @@ static void other_cpus(void)
 	nr_cpu_opv = __NR_cpu_opv;
 	instead_of(&bench, "cpu_opv", call_drain);
 	instead_of(&bench, "2 x sched_setaffinity + rseq", call_drain_setaffinity);
-	instead_of(&bench, "a lock, membarrier", call_drain_fence);
-	instead_of(&bench, "a futex lock", call_drain_lock);
+	instead_of(&bench, "lock + membarrier", call_drain_fence);
+	instead_of(&bench, "futex lock", call_drain_lock);
 }
 
 static void programs(void)
@@ -995,8 +995,8 @@ static void growth_with_callers(void)
 		{ "cpu_opv", add_by_call, true, true },
 		{ "rseq", add_by_rseq, false, true },
 		{ "2 x sched_setaffinity + rseq", add_by_setaffinity, true, false },
-		{ "a lock, membarrier", add_by_fence, true, false },
-		{ "a futex lock", add_by_lock, true, true },
+		{ "lock + membarrier", add_by_fence, true, false },
+		{ "futex lock", add_by_lock, true, true },
 	};
 
 	run_on(0, last_online_cpu());

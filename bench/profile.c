@@ -4,9 +4,9 @@
  * executes between two marks (mark.h), what the kernel accesses, and how deep its
  * stack gets.
  *
- * Usage: qemu-system-x86_64 -plugin profile.so,out=FILE[,blocks]
+ * Usage: qemu-system-x86_64 -plugin profile.so,out=FILE[,blocks=on]
  *
- * With "blocks" it leaves out what is accessed, which is most of the recording.
+ * With "blocks=on" it leaves out what is accessed, which is most of the recording.
  *
  * The file is a list of lines:
  *   T ID ADDRESS...     a translated block and the instructions in it
@@ -186,7 +186,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_plugin_inf
 	for (int i = 0; i < argc; i++) {
 		if (!strncmp(argv[i], "out=", 4))
 			out = fopen(argv[i] + 4, "w");
-		else if (!strncmp(argv[i], "blocks", 6))
+		else if (!strcmp(argv[i], "blocks=on"))
 			only_blocks = true;
 	}
 	if (!out) {

@@ -47,12 +47,12 @@ TIERS = ("rseq+cpu_opv", "cpu_opv", "rseq+lock", "lock")
 BESIDE = [
     ("add 8", [("instead", "add 8", 0, "rseq"), ("instead", "add 8", 0, "a lock for each CPU"),
                ("target", "add 8", 0, "cpu_opv"), ("instead", "add 8", 0, "plain store + membarrier")]),
-    ("list pop", [("program", "list pop", 0, "rseq"), ("program", "list pop", 0, "a futex lock"),
+    ("list pop", [("program", "list pop", 0, "rseq"), ("program", "list pop", 0, "futex lock"),
                   ("program", "list pop", 0, "cpu_opv")]),
     ("ring push, 64 bytes", [("program", "ring push in two pages", 64, "rseq"),
-                             ("program", "ring push in two pages", 64, "a futex lock"),
+                             ("program", "ring push in two pages", 64, "futex lock"),
                              ("program", "ring push in two pages", 64, "cpu_opv")]),
-    ("add 8, other CPU", [("program", "counter on the other CPU", 0, "a lock, membarrier"),
+    ("add 8, other CPU", [("program", "counter on the other CPU", 0, "lock + membarrier"),
                           ("program", "counter on the other CPU", 0, "cpu_opv"),
                           ("program", "counter on the other CPU", 0, "2 x sched_setaffinity + rseq")]),
 ]

@@ -166,7 +166,7 @@ class Maker:
     def length(self, name):
         if name in ONE_OPERAND or self.random.random() < 0.7:
             return self.random.choice([8, 8, *INTEGERS])
-        return self.random.choice([3, 7, 9, 100, 250, 1000, 2048, LEN_MAX - 1, LEN_MAX])
+        return self.random.choice([3, 7, 9, 250, LEN_MAX - 1, LEN_MAX, self.random.randint(1, 32), self.random.randint(1, LEN_MAX)])
 
     def valid(self, vector):
         """Shortens what exceeds the sum of the lengths."""
@@ -273,11 +273,12 @@ def main():
         print(f"    generation {generation}, {len(best)} vectors: the longest takes {best[parents[0]]}", flush=True)
         if generation == 1:
             print_by_kind(best)
+        # Whoever ends the search early has what it has found.
+        longest = parse(parents[0])
+        with open(args.out, "w", encoding="utf-8") as file:
+            file.write(text_of(Vector(longest)) + "\n")
         candidates = [maker.mutation(parse(maker.random.choice(parents))) for _ in range(args.size)]
 
-    longest = parse(parents[0])
-    with open(args.out, "w", encoding="utf-8") as file:
-        file.write(text_of(Vector(longest)) + "\n")
     print(f"The longest of {len(best)} vectors, for {longest.cpu}, takes {best[parents[0]]} instructions with preemption off:")
     print("\n".join(f"    {op}" for op in longest))
     return 0

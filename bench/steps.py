@@ -21,7 +21,7 @@ import sys
 STEPS = [
     ("copy in", r"cpu_opv::user::(RawVec>?::)?copy_in|^__x64_sys_cpu_opv_2017#copy|_copy_from_user$"),
     ("validate", r"cpu_opv::op::(Vector>?::)?new\b|^check_vector$"),
-    ("plan", r"cpu_opv::plan(::(Plan>?::)?new\b|$)|cpu_opv::plan::List>?::|cpu_opv::op::(Vector>?::)?stores_last"),
+    ("plan", r"cpu_opv::plan(::(Plan>?::)?new\b|$)|cpu_opv::plan::List\b|cpu_opv::op::(Vector>?::)?stores_last"),
     ("pin", r"cpu_opv::pin::(.*::)?(pin|pin_list|check|is_replaceable)$|gup::(PinnedPages>?::)?(pin|pin_by)\b"
             r"|^pin_vector$|^pin_operand$|(get|pin)_user_pages_fast(_only)?$"),
     ("preload", r"cpu_opv::pin::(Pinned>?::)?preload\b|cpu_opv::preload::(Preloaded>?::)?load\b"),
