@@ -387,8 +387,8 @@ static void malformed(const char *line)
 }
 
 /*
- * The addresses of memory that is "f" leave room for nothing else: each second page
- * ends where what the page tables of all levels but the highest cover does.
+ * Memory of the kind "f": the second of two pages is the first one of new page tables
+ * of all levels but the highest.
  */
 static char *far_page(unsigned int nr)
 {
@@ -710,7 +710,7 @@ static long call_drain_lock(const struct bench *bench)
 	return 0;
 }
 
-/* A list: its head is replaced by what is given, or by what its first node says. */
+/* A list.  Its first node is the one behind it, too, so that it stays as it is. */
 
 static intptr_t *head(void)
 {
