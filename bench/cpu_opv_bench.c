@@ -495,7 +495,7 @@ static void on_other_cpus(struct bench bench)
 	vector(&bench);
 	bench.last_cpu = 0;
 	bench.offline = true;
-	bench.name = "the longest vector, CPU offline";
+	bench.name = "the longest vector for an offline CPU";
 	if (offline_cpu() >= 0)
 		vector(&bench);
 }
@@ -541,7 +541,7 @@ static void targets(void)
 	vector(&bench);
 	on_other_cpus(longest());
 	if (offline_cpu() >= 0)
-		vector(&(struct bench){ "target", "add 8, CPU offline", .cnt = 1, .offline = true,
+		vector(&(struct bench){ "target", "add 8 for an offline CPU", .cnt = 1, .offline = true,
 					.only_now = true, .vec = { add(counter()) } });
 }
 

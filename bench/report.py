@@ -26,8 +26,8 @@ TARGETS = {
     "add 8 on the other CPU": 7500,
     "2 x add 8 on the other CPU": 9500,
     "the longest vector on the other CPU": None,
-    "the longest vector, CPU offline": None,
-    "add 8, CPU offline": None,
+    "the longest vector for an offline CPU": None,
+    "add 8 for an offline CPU": None,
 }
 # The same for the part of a call with preemption disabled, whose rows are of a group of their own.
 PREEMPT_OFF = "preemption off"

@@ -5,6 +5,7 @@ import contextlib
 import io
 import sys
 import tempfile
+import textwrap
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -86,6 +87,30 @@ class PreemptOff(unittest.TestCase):
         self.assertIn("--disassemble-symbols=a", run.call_args.args)
 
 
+class Recordings(unittest.TestCase):
+    def test_blocks_with_what_they_access_and_their_cpu(self):
+        trace = """\
+            T 0 ff00 ff04
+            S 0
+            T 1 ff10
+            X 0 0
+            A ff04 7
+            X 1 1
+            M 10 20
+            E
+            X 0 0
+            S 1
+            X 1 1
+            E
+            """
+        with tempfile.TemporaryDirectory(prefix="cpu_opv-") as scratch:
+            path = Path(scratch, "trace")
+            path.write_text(textwrap.dedent(trace))
+            recorded = list(steps.recordings(path))
+        self.assertEqual([([([0xff00, 0xff04], {0xff04: {7}}, "0"), ([0xff10], {}, "1")], [(0x10, 0x20)]),
+                          ([([0xff10], {}, "1")], [])], recorded)
+
+
 class Report(unittest.TestCase):
     """What is printed of the rows that a guest has measured, and what is compared."""
 
@@ -165,3 +190,5 @@ class Report(unittest.TestCase):
         text = (ROOT / "bench/cpu_opv_bench.c").read_text()
         for name in [*report.TARGETS, *report.PREEMPT_OFF_TARGETS]:
             self.assertIn(f'"{name}"', text)
+            # The guest prints CSV without quotes.
+            self.assertNotIn(",", name)
