@@ -236,7 +236,7 @@ bare-test:
 	@tests/bare $(if $(value CMD),-c '$(subst ','\'',$(value CMD))') $(T)
 
 clean:
-	rm -rf build/bare build/out build/kselftest build/demo build/bench build/host build/fuzz-call build/fuzz-host build/adversary build/series build/model build/crate build/crate-c build/vm build/log build/kvm-verdict
+	rm -rf build/bare build/out build/kselftest build/demo build/bench build/preemptoff build/host build/fuzz-call build/fuzz-host build/adversary build/series build/model build/crate build/crate-c build/vm build/log build/kvm-verdict
 
 distclean:
 	@scripts/distclean

@@ -4,7 +4,9 @@
  * executes between two marks (mark.h), what the kernel accesses, and how deep its
  * stack gets.
  *
- * Usage: qemu-system-x86_64 -plugin profile.so,out=FILE
+ * Usage: qemu-system-x86_64 -plugin profile.so,out=FILE[,blocks=on]
+ *
+ * With "blocks=on" it leaves out what is accessed, which is most of the recording.
  *
  * The file is a list of lines:
  *   T ID ADDRESS...     a translated block and the instructions in it
@@ -70,6 +72,7 @@ static qemu_plugin_id_t plugin;
 /* Blocks are watched from the first mark on, so that the guest boots fast. */
 static bool watching;
 static bool recording;
+static bool only_blocks;
 static uintptr_t nr_blocks;
 
 static struct stack {
@@ -167,7 +170,8 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		else if (is_mark(insn, MARK_STOP))
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, stop,
 							       QEMU_PLUGIN_CB_NO_REGS, NULL);
-		if (watching && IN_KERNEL(qemu_plugin_insn_vaddr(insn)))
+		if (watching && !only_blocks &&
+		    IN_KERNEL(qemu_plugin_insn_vaddr(insn)))
 			qemu_plugin_register_vcpu_mem_cb(insn, accessed, QEMU_PLUGIN_CB_NO_REGS,
 							 QEMU_PLUGIN_MEM_R | QEMU_PLUGIN_MEM_W,
 							 (void *)qemu_plugin_insn_vaddr(insn));
@@ -179,9 +183,12 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_plugin_inf
 {
 	(void)info;
 	plugin = id;
-	for (int i = 0; i < argc; i++)
+	for (int i = 0; i < argc; i++) {
 		if (!strncmp(argv[i], "out=", 4))
 			out = fopen(argv[i] + 4, "w");
+		else if (!strcmp(argv[i], "blocks=on"))
+			only_blocks = true;
+	}
 	if (!out) {
 		fprintf(stderr, "profile: out=FILE must name a file that can be written\n");
 		return -1;

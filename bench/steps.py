@@ -21,7 +21,7 @@ import sys
 STEPS = [
     ("copy in", r"cpu_opv::user::(RawVec>?::)?copy_in|^__x64_sys_cpu_opv_2017#copy|_copy_from_user$"),
     ("validate", r"cpu_opv::op::(Vector>?::)?new\b|^check_vector$"),
-    ("plan", r"cpu_opv::plan(::(Plan>?::)?new\b|$)|cpu_opv::plan::List>?::|cpu_opv::op::(Vector>?::)?stores_last"),
+    ("plan", r"cpu_opv::plan(::(Plan>?::)?new\b|$)|cpu_opv::plan::List\b|cpu_opv::op::(Vector>?::)?stores_last"),
     ("pin", r"cpu_opv::pin::(.*::)?(pin|pin_list|check|is_replaceable)$|gup::(PinnedPages>?::)?(pin|pin_by)\b"
             r"|^pin_vector$|^pin_operand$|(get|pin)_user_pages_fast(_only)?$"),
     ("preload", r"cpu_opv::pin::(Pinned>?::)?preload\b|cpu_opv::preload::(Preloaded>?::)?load\b"),
@@ -31,6 +31,8 @@ STEPS = [
     ("unpin", r"gup::(PinnedPages>?::)?clear$|drop_(in_place|glue)<.*(PinnedPages|pin::Pinned)|^unpin$|put_page|unpin_user_page"),
 ]
 BODY = re.compile(r"^rust_cpu_opv$|cpu_opv::|^__(x64|do|se)_sys_cpu_opv(_2017)?$")
+# What runs in the section with preemption off that a call is about: its body, or what 2017 had.
+SECTION = re.compile(BODY.pattern + "|^run_vector$|^run_on_cpu$")
 ORDER = ["user", "entry", *[name for name, _ in STEPS], "rest", "interrupt"]
 STEPS = [(name, re.compile(pattern)) for name, pattern in STEPS]
 INSTRUCTION = re.compile(r"\s*([0-9a-f]+):\s+(.*)")
@@ -62,8 +64,11 @@ class Kernel:
             self.names.append(shown.split(maxsplit=2)[2])
         self.frames = {}
         self.preempt = {}
+        # The starts of functions whose code has been searched for changes of the preemption count.
+        self.searched = set()
         # The steps of instructions, by the stack that they were met with.
         self.known = {}
+        self.ours = {}
 
     def run(self, tool, *args, **kwargs):
         return subprocess.run([tool + self.suffix, *args], check=True, text=True,
@@ -79,8 +84,7 @@ class Kernel:
         return self.names[i] if i < len(self.starts) and self.starts[i] == start else "?"
 
     def learn(self, addrs):
-        """Looks up inlined functions, innermost first, for these instructions, and which
-        of them disable and enable preemption."""
+        """Looks up inlined functions, innermost first, for these instructions."""
         addrs = sorted(addr for addr in addrs if addr >> 63)
         text = self.run("llvm-symbolizer", "--obj=" + self.vmlinux, "--demangle", "--inlines",
                         "--functions=linkage", "--output-style=JSON",
@@ -89,7 +93,14 @@ class Kernel:
         for line in text.splitlines():
             entry = json.loads(line)
             self.frames[int(entry["Address"], 16)] = [self.path_of(frame) for frame in entry.get("Symbol", [])]
-        symbols = {self.symbols[bisect.bisect_right(self.starts, addr) - 1] for addr in addrs}
+
+    def learn_preempt(self, addrs):
+        """Looks up which instructions of the functions that these are in disable and enable preemption."""
+        starts = {self.function(addr) for addr in addrs if addr >> 63} - self.searched
+        self.searched |= starts
+        symbols = {self.symbols[bisect.bisect_left(self.starts, start)] for start in starts}
+        if not symbols:
+            return
         code = self.run("llvm-objdump", "-d", "--no-show-raw-insn",
                         "--disassemble-symbols=" + ",".join(sorted(symbols)), self.vmlinux)
         count = self.starts_of_data["__preempt_count"]
@@ -101,17 +112,34 @@ class Kernel:
                 self.preempt[int(line[1], 16)] = value if match[1] in ("inc", "add") else -value
 
     def preempt_off(self, blocks):
-        """Returns the number of instructions of the longest section with preemption off."""
-        depth = section = longest = 0
-        for addrs, _, same_cpu in blocks:
+        """Returns how many instructions the longest section with preemption off has in which the
+        call's own code runs, and on how many cache lines, on whatever CPU that is.
+
+        The count of a CPU on which an idle task runs is not known at first. It is once the count
+        has been zero there, and it has before a task arrives and disables preemption."""
+        sections = {}
+        longest = (0, 0)
+        for addrs, accessed, cpu in blocks:
+            section = sections.setdefault(cpu, Section())
             for addr in addrs:
-                if same_cpu and addr in self.preempt:
-                    depth = max(depth + self.preempt[addr], 0)
-                    if not depth:
-                        longest = max(longest, section)
-                        section = 0
-                section += depth > 0 and addr >> 63
+                if addr in self.preempt:
+                    section.depth = max(section.depth + self.preempt[addr], 0)
+                    if not section.depth:
+                        if section.is_ours:
+                            longest = max(longest, (section.length, len(section.data) + len(section.code)))
+                        sections[cpu] = section = Section()
+                if section.depth and addr >> 63:
+                    section.length += 1
+                    section.code.add(addr // LINE_SIZE)
+                    section.data.update(accessed.get(addr, ()))
+                    section.is_ours = section.is_ours or self.is_ours(self.function(addr))
         return longest
+
+    def is_ours(self, start):
+        """Returns whether a function is a part of the call that a section is about."""
+        if start not in self.ours:
+            self.ours[start] = bool(SECTION.search(self.name(start)))
+        return self.ours[start]
 
     @staticmethod
     def path_of(frame):
@@ -130,9 +158,18 @@ class Kernel:
         return names if names else [outer]
 
 
+class Section:
+    """What has been executed on a CPU since preemption was disabled there."""
+
+    def __init__(self):
+        self.depth = self.length = 0
+        self.data, self.code = set(), set()
+        self.is_ours = False
+
+
 def recordings(path):
     """Yields the executed blocks of each recording, as lists of instructions with the
-    cache lines that they access, and the ranges of stores."""
+    cache lines that they access and the CPU, and the ranges of stores."""
     blocks, current, stores = {}, None, []
     with open(path, encoding="ascii") as file:
         for line in file:
@@ -140,9 +177,9 @@ def recordings(path):
             if kind == "T":
                 blocks[fields[0]] = [int(addr, 16) for addr in fields[1:]]
             elif kind == "S":
-                current, stores, cpu = [], [], fields[0]
+                current, stores = [], []
             elif kind == "X" and current is not None:
-                current.append((blocks[fields[0]], collections.defaultdict(set), fields[1] == cpu))
+                current.append((blocks[fields[0]], collections.defaultdict(set), fields[1]))
             elif kind == "A" and current:
                 current[-1][1][int(fields[0], 16)].add(int(fields[1], 16))
             elif kind == "M":
@@ -159,7 +196,7 @@ class Call:
         self.steps = collections.Counter()
         self.functions = collections.Counter()
         self.total = 0
-        self.preempt_off = self.lines = 0
+        self.preempt_off, self.lines = kernel.preempt_off(blocks)
         self.walk(kernel, blocks)
         # The entry of the system call is the first to store to the top of a stack.
         self.stack = next(((high | 0x3fff) + 1 - low for low, high in stores
@@ -167,9 +204,7 @@ class Call:
 
     def walk(self, kernel, blocks):
         stack = []
-        depth = section = 0
-        data, code = set(), set()
-        for addrs, accessed, same_cpu in blocks:
+        for addrs, *_ in blocks:
             for addr in addrs:
                 self.total += 1
                 if not addr >> 63:
@@ -192,18 +227,6 @@ class Call:
                 step, name = kernel.known[key]
                 self.steps[step] += 1
                 self.functions[step, name] += 1
-                if same_cpu and addr in kernel.preempt:
-                    depth += kernel.preempt[addr]
-                    if depth <= 0:
-                        depth = 0
-                        if section > self.preempt_off:
-                            self.preempt_off, self.lines = section, len(data) + len(code)
-                        section = 0
-                        data, code = set(), set()
-                if depth:
-                    section += 1
-                    data |= accessed.get(addr, set())
-                    code.add(addr // LINE_SIZE)
 
     @staticmethod
     def step(kernel, addr, stack):
@@ -242,7 +265,9 @@ def main():
         names = [tuple(fields) for fields in csv.reader(file) if len(fields) == 2]
     if not recorded or len(recorded) != len(names):
         sys.exit(f"error: {len(recorded)} calls were recorded, of {len(names)} that were made")
-    kernel.learn({addr for blocks, _ in recorded for addrs, *_ in blocks for addr in addrs})
+    addrs = {addr for blocks, _ in recorded for addrs, *_ in blocks for addr in addrs}
+    kernel.learn(addrs)
+    kernel.learn_preempt(addrs)
 
     cases = collections.OrderedDict()
     for name, (blocks, stores) in zip(names, recorded):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What scripts/host-test, abi-test, model, coverage and preemptoff make of what they run. That is stubs."""
 
+import os
 import shutil
 
 from support import ROOT, ProjectTest, write
@@ -218,7 +219,10 @@ class Preemptoff(ResultsTest):
         call = self.calls.read_text()
         # The guest's clock counts the instructions of all CPUs.
         self.assertTrue(call.startswith("off 1 preemptoff "), call)
-        self.assertTrue(call.endswith("./preemptoff ./soak 3\n"), call)
+        self.assertIn("./preemptoff ./soak 3 && ", call)
+        # What the search has found gets a row, too: the last one.
+        self.assertIn(f"/preemptoff ./longest-vector vectors {self.root}/bench/longest.vec | tail -n 1\n", call)
+        self.assertEqual("cpu_opv_bench", os.readlink(self.root / "build/preemptoff/longest-vector"))
         self.assertIn("nanoseconds are not measured", result.err)
 
     def test_time_with_kvm(self):
