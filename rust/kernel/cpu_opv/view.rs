@@ -26,7 +26,6 @@ use crate::{
         PinnedPage, //
     },
     page::PAGE_SIZE,
-    sync::barrier::smp_mb,
     uaccess::nofault::Width, //
 };
 use core::ptr;
@@ -288,7 +287,7 @@ impl Memory for View<'_> {
 
     #[inline]
     fn barrier(&mut self) {
-        smp_mb();
+        user::full_barrier();
     }
 }
 
