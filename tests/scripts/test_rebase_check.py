@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/rebase-check: a series on a newer kernel, patch by patch."""
 
+import hashlib
+import shutil
+import tarfile
+
 from support import ProjectTest, write
 from test_series import COVER, MAKEFILE, series
 
@@ -16,7 +20,8 @@ class RebaseCheck(ProjectTest):
         self.kdir = self.scratch / "newer"
         self.environment |= {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x@localhost", "GIT_COMMITTER_NAME": "x",
                              "GIT_COMMITTER_EMAIL": "x@localhost", "GIT_AUTHOR_DATE": "2026-01-02T00:00:00+0000"}
-        files = {"Makefile": MAKEFILE, "init/Kconfig": KCONFIG, "kernel/list.c": KCONFIG.replace("config", "entry"), "include/old.h": "int a;\nint b;\n"}
+        files = {"Makefile": MAKEFILE, "init/Kconfig": KCONFIG, "kernel/list.c": KCONFIG.replace("config", "entry"),
+                 "include/old.h": "int a;\nint b;\n"}
         for tree in (self.tree, self.kdir):
             for path, text in files.items():
                 write(tree / path, text)
@@ -151,6 +156,46 @@ class RebaseCheck(ProjectTest):
         self.assert_status(1, result)
         self.assertIn("warning: without the source that they were made for, git cannot merge: make source BASE=7.2\n", result.err)
         self.assertIn("   2 CONFLICT  kernel: list the toy\n", result.err)
+
+    def fetched(self, name):
+        """@name is what was fetched before, with the files of KDIR; there is no network."""
+        write(self.kdir / ".gitignore", "*.o\n")
+        cache = self.root / "build/cache"
+        cache.mkdir(parents=True)
+        with tarfile.open(cache / name, "w:xz") as tar:
+            for path in ("Makefile", "init", "kernel", "include", ".gitignore"):
+                tar.add(self.kdir / path, f"linux/{path}")
+        write(cache / f"{name}.sha256", f"{hashlib.sha256((cache / name).read_bytes()).hexdigest()}  {name}\n")
+        write(self.scratch / "system/etc/os-release", "ID=fedora\n")
+        self.environment["SYSTEM"] = str(self.scratch / "system")
+        for command in ("curl", "apt-get", "apt-cache"):
+            self.stub(command, "exit 6")
+
+    def test_source_that_is_fetched(self):
+        self.change("kernel/list.c", "entry OLD6\n", "entry NEW6\n", self.kdir)
+        self.fetched("linux-7.3.1.tar.xz")
+        result = self.script("rebase-check", ONTO="7.3")
+        self.assert_status(1, result)
+        self.assertIn("one by one, to 'Linux 7.3 (linux-7.3.1.tar.xz)'\n", result.err)
+        self.assertIn("    mkdir patches/7.3 && cp patches/7.2/0000-cover-letter.txt patches/7.3/\n"
+                      "    make series BASE=7.2 && make source BASE=7.3 && cd build/src/linux-7.3\n", result.err)
+        # As it says.
+        (self.root / "patches/7.3").mkdir()
+        shutil.copy(self.root / "patches/7.2/0000-cover-letter.txt", self.root / "patches/7.3")
+        self.assert_status(0, self.script("source", BASE="7.3"))
+        tree = self.root / "build/src/linux-7.3"
+        self.git("fetch", "-q", "../linux-7.2", "cpu_opv", where=tree)
+        patches = sorted((self.root / "patches/7.2").glob("*.patch"))
+        self.assertNotEqual(0, self.run_command("git", "-C", tree, "am", "-q", "-3", *patches).status)
+        self.change("kernel/list.c", "<<<<<<<", "#", tree)
+        self.git("add", "-f", "kernel/list.c", where=tree)
+        self.git("am", "-q", "--continue", where=tree)
+        self.assert_status(0, self.script("series", "export", BASE="7.3"))
+        # Without ONTO it is the newest base.
+        result = self.script("rebase-check")
+        self.assert_status(0, result)
+        self.assertIn("applying the patches of patches/7.3, one by one, to 'Linux 7.3 (linux-7.3.1.tar.xz)'\n", result.err)
+        self.assertIn("3 patches: 3 apply as they are,", result.err)
 
     def test_onto_and_kdir(self):
         result = self.check(ONTO="7.3")
