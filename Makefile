@@ -3,12 +3,13 @@
 # `make help` lists what there is. Everything is built under build/.
 
 # Variables given here or in the environment are passed to the scripts unchanged.
-export BASE KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK SEARCH INLINE_HELPERS MINUTES INPUT UPDATE ROUNDS
+export BASE ONTO KDIR ARCH JOBS CPUS MEMORY KVM KARGS FLAVOUR PROFILE CHECK SEARCH INLINE_HELPERS MINUTES INPUT UPDATE ROUNDS
 # CONFIG is another name for FLAVOUR.
 ifdef CONFIG
 FLAVOUR := $(CONFIG)
 endif
 
+.PHONY: rebase-check
 .PHONY: help run check vm shell kernel kselftest mutants soak adversary fuzz fuzz-corpus fuzz-coverage preemptoff lint bench patches patches-check
 # Where install-lib installs.
 export DESTDIR PREFIX LIBDIR
@@ -86,6 +87,9 @@ help:
 	@echo '  make patches-check   fails unless every series yields exactly the files here;'
 	@echo '                       UPSTREAM=1 uses the upstream source instead of that of the distribution'
 	@echo '  make each-patch      builds the kernel after each patch of the series'
+	@echo '  make rebase-check    tells whether the series still applies, patch by patch, to the newest source of'
+	@echo '                       Linux ONTO=N (default: of the newest base) or to KDIR; BUILD=1 also compiles'
+	@echo '                       what each patch touches'
 	@echo
 	@echo 'Other'
 	@echo '  make install-lib     builds the library for C and C++ and installs it (DESTDIR= PREFIX= LIBDIR=)'
@@ -95,7 +99,7 @@ help:
 	@echo
 	@echo 'Variables:'
 	@echo '  BASE=N         the kernel to use, one of: $(notdir $(wildcard patches/[0-9]*)); default: the newest'
-	@echo '                 whose source is available'
+	@echo '                 released one whose source is available'
 	@echo '  BASES="N..."   for make check: several, also with an architecture, a flavour or both, such as'
 	@echo '                 "7.2 6.12 7.2:debug 7.2:arm64:64k"'
 	@echo '  CHECK_UNTIL=S  for make check with BASES: leaves out, by name, what would end later than S seconds'
@@ -231,6 +235,9 @@ bench-futex: series
 
 each-patch: series
 	@scripts/each-patch
+
+rebase-check: tools
+	@BUILD='$(BUILD)' scripts/rebase-check
 
 bare-test:
 	@tests/bare $(if $(value CMD),-c '$(subst ','\'',$(value CMD))') $(T)

@@ -45,9 +45,9 @@ mirror() {
 		awk -v release="$VERSION_CODENAME" '$1 == release && $2 == "main" { print $3; exit }')
 }
 
-# The same mirror may have what the machine's own list has not.
+# The same mirror may have what the machine's own list has not. Release candidates are in the last suite only.
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
-SUITES="stable-backports stable testing unstable"
+SUITES="stable-backports stable testing unstable experimental"
 one_line() { # one_line TYPE URI SUITE: for a list of sources
 	printf '%s %s%s %s main\n' "$1" "$([ ! -f $KEYRING ] || echo "[signed-by=$KEYRING] ")" "$2" "$3"
 }

@@ -109,6 +109,14 @@ logged() {
 bases() {
 	[ ! -d "$ROOT/patches" ] || find "$ROOT/patches" -mindepth 1 -maxdepth 1 -type d -name '[0-9]*' -printf '%f\n' | sort -rV
 }
+# Those of released kernels, newest first. scripts/series marks the series of a release candidate:
+# it is used if BASE or KDIR asks for it.
+released_bases() {
+	local base
+	for base in $(bases); do
+		[ -f "$ROOT/patches/$base/candidate" ] || echo "$base"
+	done
+}
 
 version_of() { # of the kernel tree whose Makefile is read from standard input
 	# Read to the end: the writer would fail if the pipe were closed early.
@@ -127,7 +135,7 @@ use_base() {
 		[ -n "${BASE:-}" ] || BASE=$(cat "$BUILD/base.$TREE" 2>/dev/null || true)
 	else
 		[ -n "${BASE:-}" ] || BASE=$(cat "$BUILD/base" 2>/dev/null || true)
-		[ -n "$BASE" ] || BASE=$(bases | head -n 1)
+		[ -n "$BASE" ] || BASE=$(released_bases | head -n 1)
 		[ -n "$BASE" ] || BASE=7.2
 		TREE=linux-$BASE
 	fi

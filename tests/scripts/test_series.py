@@ -31,6 +31,14 @@ class Functions(unittest.TestCase):
     def test_version_of(self):
         self.assertEqual("7.2", series.version_of("# x\nVERSION = 7\nPATCHLEVEL = 2\nSUBLEVEL = 3\n"))
 
+    def test_candidate_of(self):
+        self.assertEqual("7.3-rc7", series.candidate_of("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 0\nEXTRAVERSION = -rc7\n"))
+        self.assertIsNone(series.candidate_of("VERSION = 7\nPATCHLEVEL = 3\nEXTRAVERSION =\n"))
+        self.assertIsNone(series.candidate_of("VERSION = 7\nPATCHLEVEL = 3\nEXTRAVERSION = -mine\n"))
+
+    def test_subject_of(self):
+        self.assertEqual("A toy series, the subject of which is so long that it is folded", series.subject_of(COVER))
+
     def test_numbers_do_not_count(self):
         one = "index 0123abc..4567def 100644\n@@ -1,2 +3,4 @@ heading\n+x\n"
         other = "index 89abcde..0000000 100644\n@@ -9,2 +8,4 @@ other\n+x\n"
@@ -251,7 +259,7 @@ class Apply(SeriesTest):
         self.assertIn("error: there is no kernel source in build/src/linux-7.2: run 'make source BASE=7.2'", self.series("apply").err)
 
     def test_usage(self):
-        self.assertEqual("error: usage: scripts/series apply|export|check [upstream]\n", self.series("improve").err)
+        self.assertEqual("error: usage: scripts/series apply|export|check [upstream]|try\n", self.series("improve").err)
 
 
 class Conflict(SeriesTest):
@@ -339,6 +347,61 @@ class Export(SeriesTest):
             os.chown(self.root / ".git", 65534, 65534)
             os.chown(self.root, 65534, 65534)
         self.assertEqual("patches/7.2: nothing has changed\n", self.series("export").err)
+
+
+class Candidate(SeriesTest):
+    """The series of a release candidate is marked until the kernel is released."""
+
+    def setUp(self):
+        super().setUp()
+        self.marker = self.patches / "candidate"
+
+    def kernel_is(self, makefile):
+        """The plain tree is of another release, with the series on it."""
+        end = self.git("rev-parse", "HEAD")
+        write(self.tree / "Makefile", makefile)
+        self.git("checkout", "-q", "-f", "--detach", series.BASE_REF)
+        write(self.tree / "Makefile", makefile)
+        self.git("commit", "-q", "-a", "-m", "Linux 7.2 (another)")
+        self.git("checkout", "-q", "-B", "cpu_opv")
+        self.git("cherry-pick", f"{series.BASE_REF}..{end}")
+        self.git("update-ref", series.BASE_REF, "HEAD~2")
+
+    def test_first_export(self):
+        for old in self.patches.glob("*.patch"):
+            old.unlink()
+        (self.tree / ".git/cpu_opv-series").unlink()
+        self.kernel_is(MAKEFILE + "EXTRAVERSION = -rc3\n")
+        self.assert_status(0, self.series("export"))
+        self.assertEqual("7.2-rc3\n", self.marker.read_text())
+        self.assertEqual(2, len(list(self.patches.glob("*.patch"))))
+
+    def test_next_candidate(self):
+        self.marker.write_text("7.2-rc3\n")
+        self.kernel_is(MAKEFILE + "EXTRAVERSION = -rc4\n")
+        self.assert_status(0, self.series("export"))
+        self.assertEqual("7.2-rc4\n", self.marker.read_text())
+
+    def test_release(self):
+        self.marker.write_text("7.2-rc3\n")
+        result = self.series("check")
+        self.assert_status(0, result)
+        self.assertIn("warning: Linux 7.2 is released, and patches/7.2 is marked as that of a release candidate: "
+                      "'make patches BASE=7.2' removes the mark\n", result.err)
+        result = self.series("export")
+        self.assertIn("Linux 7.2 is released: patches/7.2 is now used without being asked for\n", result.err)
+        self.assertFalse(self.marker.exists())
+
+    def test_old_candidate_does_not_mark_a_released_series(self):
+        self.kernel_is(MAKEFILE + "EXTRAVERSION = -rc3\n")
+        self.assert_status(0, self.series("export"))
+        self.assertFalse(self.marker.exists())
+
+    def test_is_not_the_default(self):
+        (self.root / "patches/7.3").mkdir()
+        (self.root / "patches/7.3/candidate").write_text("7.3-rc1\n")
+        self.assertIn("patches/7.2 on", self.script("series", "check").err)
+        self.assertIn("build/src/linux-7.3: run 'make source BASE=7.3'", self.script("series", "check", BASE="7.3").err)
 
 
 class Backport(SeriesTest):

@@ -193,18 +193,25 @@ class FullDisk(SourceTest):
 class Distribution(SourceTest):
     """apt is a stub that has linux-source-7.2, as a tar file."""
 
+    version = "7.2.11-1"
+
     def setUp(self):
         super().setUp()
         write(self.system / "etc/os-release", "ID=debian\nVERSION_CODENAME=trixie\n")
+        self.package(self.version)
+
+    def package(self, version):
+        """From now on apt has this version of the package."""
         tree = self.scratch / "deb"
+        write(self.scratch / "tree/linux-source-7.2/kernel/version.c", f"/* {version} */\n")
         self.tarball(tree / "usr/src/linux-source-7.2.tar.xz", top="linux-source-7.2")
         with tarfile.open(self.scratch / "package", "w") as tar:
             tar.add(tree / "usr", "usr")
         self.stub("dpkg-deb", 'mkdir -p "$3" && tar -C "$3" -xf "$2"')
-        self.stub("apt-cache", 'echo "  Candidate: $( [ "${*: -1}" = linux-source-7.2 ] && echo 7.2.11-1 || echo "(none)")"')
+        self.stub("apt-cache", 'echo "  Candidate: $( [ "${*: -1}" = linux-source-7.2 ] && echo ' + version + ' || echo "(none)")"')
         self.stub("apt-get", f"""
             case " $* " in
-            *' download '*) cp {self.scratch}/package linux-source-7.2_7.2.11-1_all.deb ;;
+            *' download '*) cp {self.scratch}/package linux-source-7.2_{version}_all.deb ;;
             *' indextargets '*) ;;
             *) echo "E: unexpected: $*"; exit 1 ;;
             esac
@@ -216,6 +223,45 @@ class Distribution(SourceTest):
         self.assertIn("fetching linux-source-7.2 7.2.11-1 by apt", result.err)
         self.assertEqual("Linux 7.2 (linux-source-7.2_7.2.11-1_all.deb)\n", self.made_of())
         self.assertTrue((self.cache / "linux-source-7.2_7.2.11-1_all.deb.sha256").exists())
+
+    def fresh(self):
+        return self.run_command("git", "-C", self.root / "build/src/fresh.git", "log", "--format=%s").out.splitlines()
+
+    def test_newest_source_beside_that_of_the_tree(self):
+        self.assert_status(0, self.source(BASE="7.2"))
+        self.package("7.2.12-1")
+        self.assert_status(0, self.source("fresh", BASE="7.2"))
+        self.assertEqual(["Linux 7.2 (linux-source-7.2_7.2.12-1_all.deb)"], self.fresh())
+        shown = self.run_command("git", "-C", self.root / "build/src/fresh.git", "show", "HEAD:kernel/version.c")
+        self.assertEqual("/* 7.2.12-1 */\n", shown.out)
+        # The tree stays as it is, and nothing is left but the commit.
+        self.assertEqual("Linux 7.2 (linux-source-7.2_7.2.11-1_all.deb)\n", self.made_of())
+        self.assertEqual([], list((self.root / "build/src").glob("fresh.git.*")))
+
+    def test_newest_source_is_fetched_once(self):
+        self.source("fresh", BASE="7.2")
+        result = self.source("fresh", BASE="7.2")
+        self.assert_status(0, result)
+        self.assertNotIn("fetching", result.err)
+        self.assertNotIn("unpacking", result.err)
+        self.package("7.2.12-1")
+        self.source("fresh", BASE="7.2")
+        self.assertEqual(["Linux 7.2 (linux-source-7.2_7.2.12-1_all.deb)", "Linux 7.2 (linux-source-7.2_7.2.11-1_all.deb)"],
+                         self.fresh())
+
+    def test_newest_source_that_cannot_be_had(self):
+        result = self.source("fresh", BASE="7.4")
+        self.assert_status(1, result)
+        self.assertIn("error: the source of Linux 7.4 is not available: kernel.org has none that is released,\n"
+                      "       and the distribution has no package linux-source-7.4. Use your own tree: make rebase-check KDIR=", result.err)
+
+    def test_newest_source_is_what_is_here(self):
+        self.cached("linux-7.2.1.tar.xz")
+        self.stub("apt-cache", "exit 1")
+        result = self.source("fresh", BASE="7.2")
+        self.assert_status(0, result)
+        self.assertIn("    linux-7.2.1.tar.xz, which was fetched before, is used\n", result.err)
+        self.assertEqual(["Linux 7.2 (linux-7.2.1.tar.xz)"], self.fresh())
 
     def test_no_package(self):
         result = self.source(BASE="6.12")
@@ -244,6 +290,16 @@ class Choice(SourceTest):
         self.assert_status(0, self.source())
         self.assertEqual(asked, len(self.called()))
 
+    def test_release_candidate_is_not_chosen(self):
+        write(self.root / "patches/7.3/candidate", "7.3-rc7\n")
+        self.cached("linux-7.3.tar.xz", version="7.3")
+        self.cached("linux-7.2.1.tar.xz")
+        result = self.source()
+        self.assertIn("BASE=7.2: the newest of 7.2 6.12 whose source is available", result.err)
+        # Unless it is asked for.
+        self.assert_status(0, self.source(BASE="7.3"))
+        self.assertEqual("Linux 7.3 (linux-7.3.tar.xz)\n", self.made_of("7.3"))
+
     def test_none(self):
         result = self.source()
         self.assert_status(1, result)
@@ -267,6 +323,12 @@ class Kdir(SourceTest):
         self.assert_status(0, result)
         self.assertIn("KDIR is Linux 7.1: the nearest series is that for 7.2", result.err)
         self.assertTrue((self.root / "build/src/kdir-their-linux/Makefile").exists())
+
+    def test_series_of_a_release_candidate(self):
+        write(self.kdir / "Makefile", "VERSION = 7\nPATCHLEVEL = 3\nEXTRAVERSION = -rc8\n")
+        write(self.root / "patches/7.3/candidate", "7.3-rc7\n")
+        self.commit()
+        self.assertIn("KDIR is Linux 7.3: using the series for 7.3", self.source(KDIR=self.kdir).err)
 
     def test_changes_that_are_not_committed(self):
         self.commit()

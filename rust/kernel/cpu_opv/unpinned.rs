@@ -32,7 +32,6 @@ use crate::{
     cpu::CpuId,
     error::Result,
     mm::gup::Access,
-    sync::barrier::smp_mb,
     uaccess::nofault::{
         self,
         Width, //
@@ -144,6 +143,6 @@ impl Memory for UserMemory {
 
     #[inline]
     fn barrier(&mut self) {
-        smp_mb();
+        user::full_barrier();
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What user space passes: the vector, and addresses.
+//! What user space passes: the vector, and addresses; the order of accesses to its memory.
 
 use super::op::{
     Operand,
@@ -8,6 +8,7 @@ use super::op::{
     VEC_LEN_MAX, //
 };
 use crate::{
+    bindings,
     prelude::*,
     uaccess::{
         access_ok,
@@ -79,6 +80,13 @@ pub(super) fn start(operand: &Operand) -> Option<usize> {
     let ptr = UserPtr::from_addr(addr);
 
     access_ok(ptr, operand.len as usize).then(|| untagged_addr(ptr))
+}
+
+/// Orders all accesses to the memory of user space before against all those after.
+#[inline]
+pub(super) fn full_barrier() {
+    // SAFETY: It can be called anywhere.
+    unsafe { bindings::smp_mb() };
 }
 
 // The layout of an operation is that of the C structure, whose union is three words.

@@ -3,8 +3,10 @@
 //! Access to pinned memory.
 //!
 //! User space and other CPUs may load from and store to the memory at the same time, so there is no
-//! reference to it here: integers are accessed by volatile loads and stores, everything else by the
-//! kernel's own functions in C.
+//! reference to it here: integers are accessed by volatile loads and stores, which is what
+//! `READ_ONCE()` and `WRITE_ONCE()` are, everything else by the kernel's own functions in C. An
+//! atomic load would ask for each store of the kernel to be atomic, and what another vector or
+//! `read()` copies to the memory is not.
 
 use super::{
     fault::Miss,
@@ -26,7 +28,6 @@ use crate::{
         PinnedPage, //
     },
     page::PAGE_SIZE,
-    sync::barrier::smp_mb,
     uaccess::nofault::Width, //
 };
 use core::ptr;
@@ -288,7 +289,7 @@ impl Memory for View<'_> {
 
     #[inline]
     fn barrier(&mut self) {
-        smp_mb();
+        user::full_barrier();
     }
 }
 
