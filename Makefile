@@ -9,13 +9,12 @@ ifdef CONFIG
 FLAVOUR := $(CONFIG)
 endif
 
-.PHONY: rebase-check
 .PHONY: help run check vm shell kernel kselftest mutants soak adversary fuzz fuzz-corpus fuzz-coverage preemptoff lint bench patches patches-check
 # Where install-lib installs.
 export DESTDIR PREFIX LIBDIR
 .PHONY: crate-test crate-guest lib-bench install-lib
 .PHONY: upstream-tests bench-futex
-.PHONY: plan-run plan-check tools source series script-test host-test fuzz-host model coverage rust-analyzer abi-test order-test each-patch bare-test clean distclean
+.PHONY: plan-run plan-check tools source series script-test host-test fuzz-host model coverage rust-analyzer abi-test order-test each-patch rebase-check bare-test clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 

@@ -5,7 +5,8 @@
  * One task calls it for CPU X. The stopper of the task's CPU moves it to X, narrows
  * its mask (p->cpus_ptr = {X}, p->nr_cpus_allowed = 1), and marks it as arriving. The
  * load balancer leaves such a task alone, but whoever takes X away from it (a new
- * affinity mask, CPU hotplug) widens the mask again and moves it like any other task. Around it, at any
+ * affinity mask, CPU hotplug) widens the mask again and moves it like any other task.
+ * Around it, at any
  * moment and in any order: changes of its affinity, a CPU that goes down and comes up,
  * the load balancer, preemption, and a tracing program that disables migration in the
  * task's context, also where that context holds the lock of a runqueue.

@@ -83,9 +83,12 @@ pub(super) fn start(operand: &Operand) -> Option<usize> {
 }
 
 /// Orders all accesses to the memory of user space before against all those after.
+///
+/// Calls the helper itself, because its abstraction has not the same signature in all kernels that
+/// this is for.
 #[inline]
 pub(super) fn full_barrier() {
-    // SAFETY: It can be called anywhere.
+    // SAFETY: An FFI call with no additional requirements.
     unsafe { bindings::smp_mb() };
 }
 
